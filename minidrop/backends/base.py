@@ -1,0 +1,158 @@
+"""What a backend is, and the plain definition of every operation that a backend may speed up.
+
+A backend is an array module `xp` (NumPy or CuPy, which share their interface), the way between host and
+device, and a few operations that do more than one array call. Each of those is defined here in its plainest
+form. A backend may override one where that is measurably faster; a test holds every override to the
+definition in this file.
+"""
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minidrop.backends.workspace import Workspace
+from minidrop.errors import ArrayError
+from minidrop.streams import Stream
+
+#: A numpy.ndarray or a cupy.ndarray, whichever the backend works with.
+Array: TypeAlias = Any
+
+
+class Backend:
+    """An array module with the operations that minidrop's layers, losses and optimizers are built from."""
+
+    name: str
+    xp: ModuleType
+    #: how many elements of the flat parameters one pass of an update takes; None: all of them at once
+    chunk: int | None = None
+    #: whether looking at a value costs nothing (on a device it waits for all work before it)
+    values_are_cheap: bool = False
+
+    # -- arrays ------------------------------------------------------------------------------------------
+
+    def owns(self, array: object) -> bool:
+        """Whether `array` is an array of this backend."""
+        return isinstance(array, self.xp.ndarray)
+
+    def asarray(self, values: Any, dtype: Any = None) -> Array:
+        """`values` as an array of this backend, copied only if it must be."""
+        return self.xp.asarray(values, dtype=dtype)
+
+    def to_host(self, array: Array) -> np.ndarray[Any, Any]:
+        """`array` as a NumPy array on the host; on NumPy it is the array itself."""
+        raise NotImplementedError
+
+    def check(
+        self, array: object, what: str, shape: Sequence[int | None] | None = None, dtype: Any = None
+    ) -> Array:
+        """Return `array` if it is this backend's, of `shape` (None: any size of at least 1) and of `dtype`.
+
+        Raises:
+            ArrayError: naming `what`, what it should have been and what it is.
+        """
+        if not self.owns(array):
+            kind = f"{type(array).__module__.partition('.')[0]}.{type(array).__qualname__}"
+            raise ArrayError(
+                f"{what} is a {kind}, but the model's backend is {self.name}: pass a {self.name}.ndarray "
+                f"(backend.asarray(...) makes one)"
+            )
+        found: Array = array
+        if shape is not None and (
+            len(found.shape) != len(shape)
+            or any(
+                n == 0 or (want is not None and n != want) for n, want in zip(found.shape, shape, strict=True)
+            )
+        ):
+            wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            empty = "; an empty array cannot be used" if 0 in found.shape else ""
+            raise ArrayError(f"{what} must have shape ({wanted}), got {tuple(found.shape)}{empty}")
+        if dtype is not None and found.dtype != dtype:
+            raise ArrayError(
+                f"{what} must be {np.dtype(dtype).name}, got {found.dtype.name}: convert it with "
+                f".astype({np.dtype(dtype).name!r}), or build the model with dtype={found.dtype.name!r}"
+            )
+        return found
+
+    def check_finite(self, array: Array, what: str) -> None:
+        """Refuse an `array` that holds NaN or infinity, where looking at it costs nothing.
+
+        Raises:
+            ArrayError: naming `what` and the first bad element.
+        """
+        if not self.values_are_cheap or np.isfinite(array.sum()):
+            return
+        bad = np.argwhere(~np.isfinite(array))  # a finite array may overflow its sum, so look again
+        if len(bad):
+            where = tuple(int(i) for i in bad[0])
+            raise ArrayError(f"{what} holds {len(bad)} values that are not finite, the first at {where}")
+
+    # -- operations --------------------------------------------------------------------------------------
+
+    def keep_mask(self, stream: Stream, step: int, threshold: int, out: Array, start: int = 0) -> Array:
+        """Write into the boolean `out` which elements stay: keep = (lane >= threshold).
+
+        Element i, in C order, looks at 16-bit lane start + i of (stream, step), so it is dropped with
+        probability threshold / 65536 exactly.
+        """
+        lanes = self.asarray(stream.lanes(out.size, step, start)).reshape(out.shape)
+        return self.xp.greater_equal(lanes, threshold, out=out)
+
+    def standard_normal(self, stream: Stream, step: int, out: Array) -> Array:
+        """Fill `out` with draws of N(0, 1), made in float64 on the host so that all backends agree."""
+        out[...] = self.asarray(stream.generator(step).standard_normal(out.shape), out.dtype)
+        return out
+
+    def softmax_cross_entropy(
+        self, logits: Array, labels: Array, scale: float, gradient: Array, workspace: Workspace
+    ) -> Array:
+        """Return scale * sum_i -log softmax(logits_i)[label_i] and write its gradient.
+
+        With z = logits - max(logits), which changes nothing and keeps exp in range, and s = sum_j exp(z_j):
+
+            loss_i = log s_i - z_i[label_i]        gradient_i = scale * (exp(z_i) / s_i - onehot(label_i))
+        """
+        xp = self.xp
+        rows = xp.arange(len(labels))
+        z = logits - logits.max(axis=1, keepdims=True)
+        exp_z = xp.exp(z)
+        s = exp_z.sum(axis=1, keepdims=True)
+        xp.divide(exp_z, s, out=gradient)
+        gradient[rows, labels] -= 1
+        gradient *= scale
+        return scale * (xp.log(s[:, 0]) - z[rows, labels]).sum()
+
+    def squared_row_norms(self, matrix: Array) -> Array:
+        """The squared Euclidean length of each row of `matrix`, shape (rows,)."""
+        return self.xp.einsum("ij,ij->i", matrix, matrix)
+
+    def limit_row_norms(self, matrix: Array, limit: float, workspace: Workspace) -> None:
+        """Rescale, in place, each row longer than `limit` to that length: W_i *= limit / max(limit, |W_i|).
+
+        For a row within the limit the factor is limit / limit = 1, so it keeps its bits.
+        """
+        xp = self.xp
+        lengths = xp.sqrt(self.squared_row_norms(matrix))
+        matrix *= (limit / xp.maximum(lengths, limit))[:, None]
+
+    def gather(
+        self,
+        examples: Array,
+        indices: Array,
+        divisor: float,
+        mean: float,
+        std: float,
+        out: Array,
+        workspace: Workspace,
+    ) -> Array:
+        """Write (examples[indices] / divisor - mean) / std into `out`: a batch, from bytes to numbers."""
+        out[...] = examples[indices]
+        out /= divisor
+        out -= mean
+        out /= std
+        return out
+
+    def count_errors(self, logits: Array, labels: Array) -> int:
+        """How many rows of `logits` have their maximum elsewhere than at their label."""
+        return int((logits.argmax(axis=1) != labels).sum())

@@ -1,0 +1,93 @@
+"""The exceptions of minidrop: one base class, and messages that say what to do.
+
+Every error that minidrop raises on purpose is a `MinidropError`, so that one `except` catches them all;
+each also is the built-in exception that a Python reader would expect at that place.
+"""
+
+import math
+from collections.abc import Iterable
+
+
+class MinidropError(Exception):
+    """Base class of everything that minidrop raises on purpose."""
+
+
+class ArgumentError(MinidropError, ValueError):
+    """A hyperparameter, an option or a configuration value that cannot be used."""
+
+
+class ArrayError(MinidropError, ValueError):
+    """An array of the wrong shape, dtype, backend or content."""
+
+
+class UsageError(MinidropError, RuntimeError):
+    """A call that comes at the wrong time, such as backward before forward."""
+
+
+class BackendError(MinidropError, RuntimeError):
+    """A backend that does not exist or cannot run on this machine."""
+
+
+class DataError(MinidropError, ValueError):
+    """A data set that is missing, damaged or does not fit the model."""
+
+
+class CheckpointError(MinidropError, ValueError):
+    """A checkpoint or a run folder that is damaged, foreign or of another model."""
+
+
+class DivergenceError(MinidropError, ArithmeticError):
+    """A training run whose loss left the range in which it means anything."""
+
+
+def check_range(
+    name: str, value: float, low: float, high: float = math.inf, *, exclude_high: bool = False
+) -> float:
+    """Return `value` as a float if it is a number in [low, high], or in [low, high) with `exclude_high`.
+
+    Raises:
+        ArgumentError: naming `name`, the value and the range, for anything else, NaN and infinity included.
+
+    >>> check_range("momentum", 0.9, 0, 1, exclude_high=True)
+    0.9
+    """
+    closing = ")" if exclude_high or high == math.inf else "]"
+    expected = f"{name} must be a number in [{low:g}, {high:g}{closing}, got {value!r}"
+    if isinstance(value, bool | str | bytes):
+        raise ArgumentError(expected)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(expected) from None
+    if not (math.isfinite(number) and low <= number <= high) or (exclude_high and number == high):
+        raise ArgumentError(expected)
+    return number
+
+
+def check_count(name: str, value: int, minimum: int = 1) -> int:
+    """Return `value` if it is an integer of at least `minimum`.
+
+    Raises:
+        ArgumentError: for anything else.
+
+    >>> check_count("batch size", 100)
+    100
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < minimum:
+        raise ArgumentError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+    return int(value)
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
+    """Return `value` if it is one of `choices`.
+
+    Raises:
+        ArgumentError: listing the choices, for anything else.
+
+    >>> check_choice("mode", "paper", ("inverted", "paper"))
+    'paper'
+    """
+    known = list(choices)
+    if value not in known:
+        raise ArgumentError(f"{name} must be one of {', '.join(known)}; got {value!r}")
+    return value

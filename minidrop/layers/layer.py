@@ -1,0 +1,143 @@
+"""What every layer is: a forward pass, the backward pass beside it, and the memory between the two."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minidrop.backends import Array, Backend, Workspace, get_backend
+from minidrop.errors import ArrayError, UsageError
+from minidrop.parameters import Parameter, ParameterArena
+from minidrop.streams import Purpose, Stream, check_seed
+
+
+class Layer:
+    """Base class of all layers.
+
+    A layer of your own needs `forward(x) -> y`, which remembers with `save` what the backward pass needs,
+    and `backward(dy) -> dx`, which gets it back from `saved`. With L the loss, dy is dL/dy and dx is dL/dx,
+    in the shapes of y and x. Neither pass changes its argument, and parameter gradients are *written* into
+    `parameter.grad`, not added to it.
+
+    >>> import minidrop as md
+    >>> class Square(md.Layer):
+    ...     def forward(self, x):
+    ...         self.save(x)
+    ...         return x * x
+    ...     def backward(self, dy):
+    ...         (x,) = self.saved(dy)
+    ...         return 2 * x * dy
+    """
+
+    def __init__(self, backend: str | Backend | None = None) -> None:
+        self.backend = get_backend(backend)
+        self.workspace = Workspace(self.backend.xp)
+        self.training = True
+        self._saved: tuple[Any, ...] | None = None
+        self._output_like: tuple[tuple[int, ...], Any] | None = None
+
+    def forward(self, x: Array) -> Array:
+        """The layer's output y for the input x, batch first."""
+        raise NotImplementedError
+
+    def backward(self, dy: Array) -> Array:
+        """The input gradient dx for the output gradient dy; writes the parameters' gradients."""
+        raise NotImplementedError
+
+    def backward_parameters(self, dy: Array) -> None:
+        """Write the parameters' gradients only, for a first layer, whose dx nobody asks for."""
+        self.backward(dy)
+
+    # -- between the passes ------------------------------------------------------------------------------
+
+    def save(self, *values: Any, output: Array | None = None) -> None:
+        """Remember `values` for the backward pass, and that dy must look like `output`."""
+        self._saved = values
+        self._output_like = None if output is None else (output.shape, output.dtype)
+
+    def saved(self, dy: Array) -> tuple[Any, ...]:
+        """What the last forward pass saved, after a check that `dy` fits its output.
+
+        Raises:
+            UsageError: if there was no forward pass.
+            ArrayError: if dy has another shape, dtype or backend than the output had.
+        """
+        if self._saved is None:
+            raise UsageError(f"{self}.backward needs a forward pass first")
+        if self._output_like is not None:
+            self.backend.check(dy, f"the output gradient of {self}", *self._output_like)
+        return self._saved
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        """An uninitialised array from the layer's workspace."""
+        return self.workspace.array(name, shape, dtype)
+
+    def check_input(self, x: Array) -> Array:
+        """Return x if it is a floating-point array of this backend, not empty; ArrayError otherwise."""
+        self.backend.check(x, f"the input of {self}")
+        if x.dtype.kind not in "fc":
+            raise ArrayError(
+                f"the input of {self} must be float32 or float64, got {x.dtype.name}: convert it with .astype"
+            )
+        if 0 in x.shape or x.ndim == 0:
+            raise ArrayError(f"the input of {self} is empty or no batch: it has shape {x.shape}")
+        return x
+
+    # -- the whole model ---------------------------------------------------------------------------------
+
+    def own_parameters(self) -> dict[str, Parameter]:
+        """The layer's own parameters by name."""
+        return {}
+
+    def leaves(self) -> Iterator[tuple[str, "Layer"]]:
+        """Every layer that is not a container, with its name in the model: "" for a layer alone."""
+        yield "", self
+
+    def parameters(self) -> ParameterArena:
+        """All parameters by name in one arena, which is made at the first call.
+
+        Raises:
+            UsageError: if there are none, or one already belongs to another model.
+        """
+        named = {
+            f"{prefix}.{name}".lstrip("."): parameter
+            for prefix, layer in self.leaves()
+            for name, parameter in layer.own_parameters().items()
+        }
+        arenas = [parameter.arena for parameter in named.values()]
+        if arenas and arenas[0] is not None and list(arenas[0]) == list(named):
+            return arenas[0]
+        return ParameterArena(named)
+
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Host copies of all parameters by name; see `ParameterArena.state_dict`."""
+        return self.parameters().state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Copy all parameters from arrays by name; see `ParameterArena.load_state_dict`."""
+        self.parameters().load_state_dict(state)
+
+    def seed(self, seed: int, index: int = 0) -> int:
+        """Draw from the streams (seed, index), and return the next free index.
+
+        Weights that have been looked at or set stay as they are; masks change with the next forward pass.
+        """
+        check_seed(seed)
+        for parameter in self.own_parameters().values():
+            parameter.stream = Stream(seed, Purpose.WEIGHTS, index)
+        return index + 1
+
+    def train(self, training: bool = True) -> None:
+        """Behave as in training: drop, add noise."""
+        for _, layer in self.leaves():
+            layer.training = training
+
+    def eval(self) -> None:
+        """Behave as in evaluation: no randomness."""
+        self.train(False)
+
+    def set_step(self, step: int) -> None:
+        """Let the next forward pass draw the randomness of training step `step`."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

@@ -1,0 +1,100 @@
+"""Layers one after another."""
+
+from collections.abc import Iterator
+
+from minidrop.backends import Array
+from minidrop.errors import ArrayError, UsageError
+from minidrop.layers.layer import Layer
+
+
+class Sequential(Layer):
+    """y = f_n(... f_2(f_1(x))): forward in order, backward in reverse.
+
+        dx = J_1ᵀ J_2ᵀ ... J_nᵀ dy,    J_i the Jacobian of layer i
+
+    Its layers are named by their position, "0", "1", ..., as in `torch.nn.Sequential`, and the same position
+    selects their random streams: initial weights and masks are functions of (seed, position, step).
+
+    Args:
+        layers: at least one; none may appear twice, since a layer remembers one forward pass.
+        seed: of all initial weights and masks. Weights that have been looked at or set stay as they are.
+
+    Raises:
+        UsageError: if there is no layer, or one appears twice.
+        ArrayError: if the layers' backends differ.
+
+    >>> import minidrop as md, numpy as np
+    >>> model = md.Sequential(md.Linear(4, 3), md.ReLU(), md.Dropout(0.5), md.Linear(3, 2), seed=0)
+    >>> y = model.forward(np.ones((5, 4), np.float32))
+    >>> y.shape, model.backward(np.ones_like(y)).shape
+    ((5, 2), (5, 4))
+    """
+
+    def __init__(self, *layers: Layer, seed: int = 0) -> None:
+        if not layers:
+            raise UsageError("Sequential needs at least one layer")
+        super().__init__(layers[0].backend)
+        self.layers = layers
+        leaves = [leaf for _, leaf in self.leaves()]
+        if len({id(leaf) for leaf in leaves}) < len(leaves):
+            raise UsageError("a layer appears twice in Sequential; make one for each place")
+        for name, leaf in self.leaves():
+            if leaf.backend is not self.backend:
+                raise ArrayError(
+                    f"layer {name}, {leaf}, is on {leaf.backend.name}, but layer 0 is on "
+                    f"{self.backend.name}: build all layers on one backend"
+                )
+        self.seed(seed)
+
+    def forward(self, x: Array) -> Array:
+        """The last layer's output."""
+        self.check_input(x)
+        self.backend.check_finite(x, "the model's input")
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        """The first layer's input gradient."""
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+        return dy
+
+    def backward_parameters(self, dy: Array) -> None:
+        """Write all parameter gradients, and stop at the first layer that has some."""
+        first = next((i for i, layer in enumerate(self.layers) if self._trainable(layer)), None)
+        if first is None:
+            return
+        for layer in reversed(self.layers[first + 1 :]):
+            dy = layer.backward(dy)
+        self.layers[first].backward_parameters(dy)
+
+    @staticmethod
+    def _trainable(layer: Layer) -> bool:
+        return any(leaf.own_parameters() for _, leaf in layer.leaves())
+
+    def leaves(self) -> Iterator[tuple[str, Layer]]:
+        """Every layer inside, with its dotted name."""
+        for position, layer in enumerate(self.layers):
+            for name, leaf in layer.leaves():
+                yield f"{position}.{name}".rstrip("."), leaf
+
+    def seed(self, seed: int, index: int = 0) -> int:
+        """Give the layers the streams (seed, index), (seed, index + 1), ...; return the next free index."""
+        for layer in self.layers:
+            index = layer.seed(seed, index)
+        return index
+
+    def set_step(self, step: int) -> None:
+        """Let every layer draw the randomness of training step `step` next."""
+        for layer in self.layers:
+            layer.set_step(step)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, position: int) -> Layer:
+        return self.layers[position]
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"

@@ -1,0 +1,87 @@
+"""What the layers that draw random numbers share: a rate in lanes of 16 bits, a stream, a step, a mask."""
+
+from dataclasses import dataclass
+
+from minidrop.backends import Array, Backend
+from minidrop.errors import UsageError, check_range
+from minidrop.layers.layer import Layer
+from minidrop.streams import Purpose, Stream
+
+_LANES = 1 << 16
+
+
+@dataclass(frozen=True)
+class DropRate:
+    """A drop probability as the masks realise it: a multiple of 2^-16, so that expectations are exact.
+
+    >>> rate = DropRate.of(0.2)
+    >>> rate.threshold, rate.keep, rate.keep * rate.scale
+    (13107, 0.8000030517578125, 1.0)
+    """
+
+    threshold: int
+
+    @classmethod
+    def of(cls, drop_prob: float, name: str = "drop_prob") -> "DropRate":
+        """The nearest rate; ArgumentError unless drop_prob is in [0, 1]."""
+        return cls(round(check_range(name, drop_prob, 0, 1) * _LANES))
+
+    @property
+    def keep(self) -> float:
+        """The probability that an element stays: 1 - threshold / 65536."""
+        return (_LANES - self.threshold) / _LANES
+
+    @property
+    def scale(self) -> float:
+        """1 / keep, or 0 where nothing stays."""
+        return _LANES / (_LANES - self.threshold) if self.threshold < _LANES else 0.0
+
+
+class StochasticLayer(Layer):
+    """A layer whose training pass is random: a function of (seed, place in the model, step).
+
+    Each training pass uses the next step, so that a loop written by hand sees fresh masks; `set_step` and a
+    `TrainStep` say which. A mask can be read after the pass, and one can be given.
+    """
+
+    purpose = Purpose.MASK
+
+    def __init__(self, seed: int = 0, backend: str | Backend | None = None) -> None:
+        super().__init__(backend)
+        self.step = 0
+        self._mask: Array | None = None
+        self._given: Array | None = None
+        self.seed(seed)
+
+    def seed(self, seed: int, index: int = 0) -> int:
+        """Draw from the streams (seed, index), and return the next free index."""
+        self.stream = Stream(seed, self.purpose, index)
+        return super().seed(seed, index)
+
+    def set_step(self, step: int) -> None:
+        """Let the next training pass draw the randomness of `step`."""
+        self.step = step
+
+    @property
+    def mask(self) -> Array:
+        """What the last training pass multiplied by: True where an element stayed; UsageError before it."""
+        if self._mask is None:
+            raise UsageError(f"{self} has no mask before its first forward pass in training")
+        return self._mask
+
+    def use_mask(self, mask: Array | None) -> None:
+        """Use `mask` in every training pass from now on, or drawn ones again for None.
+
+        A mask may have any shape that broadcasts against the drawn one's.
+        """
+        self._given = mask
+
+    def draw_keep(self, shape: tuple[int, ...], rate: DropRate) -> Array:
+        """The keep mask of this pass, drawn or given; the next pass draws the next step's."""
+        if self._given is not None:
+            self._mask = self.backend.xp.broadcast_to(self._given, shape)
+        else:
+            keep = self.array("keep", shape, bool)
+            self._mask = self.backend.keep_mask(self.stream, self.step, rate.threshold, keep)
+        self.step += 1
+        return self._mask

@@ -1,0 +1,61 @@
+"""Adadelta."""
+
+from typing import Any
+
+from minidrop.backends import Array
+from minidrop.errors import check_range
+from minidrop.optim.optimizer import Optimizer
+from minidrop.parameters import ParameterArena
+
+
+class Adadelta(Optimizer):
+    """Zeiler 2012, as torch.optim.Adadelta, with η the learning rate:
+
+        s ← ρ s + (1 - ρ) g²        δ = √(d + ε) / √(s + ε) g        d ← ρ d + (1 - ρ) δ²        w ← w - η δ
+
+    Args:
+        parameters: what `model.parameters()` returns.
+        lr: η, at least 0; the paper has none, which is 1.
+        rho: ρ in [0, 1].
+        eps: ε, at least 0.
+        options: `Optimizer`'s.
+
+    Raises:
+        ArgumentError: if a number is outside its range.
+    """
+
+    slots = ("squares", "squared_steps")
+
+    def __init__(
+        self,
+        parameters: ParameterArena,
+        lr: float = 1.0,
+        *,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        **options: Any,
+    ) -> None:
+        super().__init__(parameters, lr, **options)
+        self.rho = check_range("rho", rho, 0, 1)
+        self.eps = check_range("eps", eps, 0)
+
+    def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
+        """Change both averages and the weight."""
+        s, d = slots
+        delta, root = self.temporary("delta", w), self.temporary("root", w)
+        xp.multiply(g, g, out=delta)
+        delta *= 1 - self.rho
+        s *= self.rho
+        s += delta
+        xp.add(s, self.eps, out=root)
+        xp.sqrt(root, out=root)
+        xp.add(d, self.eps, out=delta)
+        xp.sqrt(delta, out=delta)
+        delta /= root
+        delta *= g
+        xp.multiply(delta, delta, out=root)
+        root *= 1 - self.rho
+        d *= self.rho
+        d += root
+        delta *= lr
+        w -= delta

@@ -1,0 +1,52 @@
+"""Adagrad."""
+
+from typing import Any
+
+from minidrop.backends import Array
+from minidrop.errors import check_range
+from minidrop.optim.optimizer import Optimizer
+from minidrop.parameters import ParameterArena
+
+
+class Adagrad(Optimizer):
+    """Duchi et al. 2011, as torch.optim.Adagrad; at step t, with η the learning rate:
+
+        s ← s + g²        w ← w - η / (1 + (t - 1) d) g / (√s + ε)
+
+    Args:
+        parameters: what `model.parameters()` returns.
+        lr: η, at least 0.
+        lr_decay: d, at least 0.
+        eps: ε, at least 0.
+        options: `Optimizer`'s.
+
+    Raises:
+        ArgumentError: if a number is outside its range.
+    """
+
+    slots = ("squares",)
+
+    def __init__(
+        self,
+        parameters: ParameterArena,
+        lr: float = 1e-2,
+        *,
+        lr_decay: float = 0.0,
+        eps: float = 1e-10,
+        **options: Any,
+    ) -> None:
+        super().__init__(parameters, lr, **options)
+        self.lr_decay = check_range("lr_decay", lr_decay, 0)
+        self.eps = check_range("eps", eps, 0)
+
+    def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
+        """Change the sum of squares and the weight."""
+        (s,) = slots
+        step, root = self.temporary("step", w), self.temporary("root", w)
+        xp.multiply(g, g, out=step)
+        s += step
+        xp.sqrt(s, out=root)
+        root += self.eps
+        xp.divide(g, root, out=step)
+        step *= lr / (1 + (self.steps - 1) * self.lr_decay)
+        w -= step

@@ -1,0 +1,99 @@
+"""The update of Hinton et al. 2012, and the slips with which document 000 published it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from minidrop.backends import Array
+from minidrop.errors import check_choice
+from minidrop.optim.max_norm import MaxNorm
+from minidrop.optim.momentum import Momentum
+from minidrop.parameters import ParameterArena
+
+
+class SGDHinton(Momentum):
+    """Momentum in Hinton's form, then max-norm on the hidden units (Hinton et al. 2012, appendix A):
+
+        v ← μ v - (1 - μ) η g        w ← w + v        W_i ← W_i c / max(c, |W_i|),  c² = limit
+
+    Document 000 publishes a PyTorch class of this name. What its code does differently can be switched on,
+    one slip at a time or all with slips="published":
+
+        ascend-first     the first step sets v = g and adds it: it goes uphill, and not by the learning rate
+        ascend-plain     with momentum 0 every step is w ← w + g, without learning rate, and without limit
+        stale-norm       the factor is that of the weights before the update; none at the first step
+        limit-norm       `limit` bounds the length, not its square
+        limit-output     the output layer is limited too
+
+    Args:
+        parameters: what `model.parameters()` returns.
+        lr: η; the paper's is 10, for logistic units (ReLU wants about 1).
+        momentum: μ in [0, 1); the paper's goes from 0.5 to 0.99 over 500 epochs.
+        limit: the largest squared length of a hidden unit's incoming weights; 0 for none.
+        slips: names from the table, or "published" for all of them.
+        options: `Optimizer`'s.
+
+    Raises:
+        ArgumentError: if a number is outside its range, or for an unknown slip.
+
+    >>> import minidrop as md
+    >>> model = md.Linear(1, 1, bias=False, init=md.Constant(1))
+    >>> published = md.SGDHinton(model.parameters(), lr=0.1, momentum=0.5, slips="published")
+    >>> model.weight.grad[...] = 1
+    >>> published.step()
+    >>> model.weight.value  # uphill
+    array([[2.]], dtype=float32)
+    """
+
+    SLIPS = ("ascend-first", "ascend-plain", "stale-norm", "limit-norm", "limit-output")
+
+    def __init__(
+        self,
+        parameters: ParameterArena,
+        lr: float = 10.0,
+        momentum: float = 0.5,
+        *,
+        limit: float = 15.0,
+        slips: str | Iterable[str] = (),
+        **options: Any,
+    ) -> None:
+        super().__init__(parameters, lr, momentum, form="hinton", **options)
+        chosen = self.SLIPS if slips == "published" else (slips,) if isinstance(slips, str) else tuple(slips)
+        self.slips = frozenset(check_choice("slip", slip, (*self.SLIPS, "published")) for slip in chosen)
+        if limit:
+            layers = "all" if "limit-output" in self.slips else "hidden"
+            self.projections.append(MaxNorm(limit, squared="limit-norm" not in self.slips, layers=layers))
+
+    def step(self) -> None:
+        """Update all parameters from their gradients, then project."""
+        self._stale = self._row_factors() if "stale-norm" in self.slips else None
+        super().step()
+
+    def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
+        """Hinton's update, or the published one."""
+        (v,) = slots
+        if self.momentum == 0 and "ascend-plain" in self.slips:
+            w += g
+        elif self.momentum and self.steps == 1 and "ascend-first" in self.slips:
+            v[...] = g
+            w += v
+        else:
+            super().update(xp, w, g, lr, v)
+
+    def project(self) -> None:
+        """Apply max-norm, or the factors of the weights before the update."""
+        if self.momentum == 0 and "ascend-plain" in self.slips:
+            return
+        if self._stale is None:
+            super().project()
+        elif self.steps > 1:
+            for name, factor in self._stale.items():
+                self.parameters[name].value *= factor[:, None]
+
+    def _row_factors(self) -> dict[str, Array]:
+        """C / max(c, |W_i|) for every limited matrix, as it is now."""
+        backend, factors = self.parameters.backend, {}
+        for projection in self.projections:
+            for name, length in projection.lengths(self.parameters).items():
+                norms = backend.xp.sqrt(backend.squared_row_norms(self.parameters[name].value))
+                factors[name] = length / backend.xp.maximum(norms, length)
+        return factors

@@ -1,0 +1,114 @@
+"""Gradient descent with momentum, in the four forms in which it is written."""
+
+from typing import Any
+
+from minidrop.backends import Array
+from minidrop.errors import ArgumentError, check_choice, check_range
+from minidrop.optim.optimizer import MomentumMixin, Optimizer
+from minidrop.parameters import ParameterArena
+
+FORMS = ("torch", "classical", "ema", "hinton")
+
+
+class Momentum(MomentumMixin, Optimizer):
+    """One velocity for each weight, zero at first; with η the learning rate and μ the momentum:
+
+        form       velocity                      weight       source
+        torch      v ← μ v + g                   w ← w - η v  torch.optim.SGD
+        classical  v ← μ v + η g                 w ← w - v    Rumelhart et al. 1986; document 002
+        ema        v ← μ v + (1 - μ) g           w ← w - η v  document 004
+        hinton     v ← μ v - (1 - μ) η g         w ← w + v    Hinton et al. 2012, appendix A; document 000
+
+    With constant η and μ, torch is classical, ema is hinton, and torch with η is hinton with η / (1 - μ).
+    Under schedules they part: torch and ema price past gradients at today's learning rate, classical and
+    hinton at that of their own day.
+
+    The form torch has two options more, with the semantics of torch.optim.SGD: `dampening` d makes it
+    v ← μ v + (1 - d) g, but v ← g at the first step; `nesterov` makes the weight move by η (g + μ v). As
+    there, momentum 0 leaves v alone and moves by η g.
+
+    Args:
+        parameters: what `model.parameters()` returns.
+        lr: η, at least 0.
+        momentum: μ in [0, 1); like lr it may be set again at any time.
+        form: "torch", "classical", "ema" or "hinton".
+        dampening: d in [0, 1].
+        nesterov: look ahead by one velocity; needs dampening 0.
+        options: `Optimizer`'s.
+
+    Raises:
+        ArgumentError: if a number is outside its range, or an option does not fit the form.
+
+    >>> import minidrop as md
+    >>> model = md.Linear(1, 1, bias=False, init=md.Constant(1))
+    >>> optimizer = md.Momentum(model.parameters(), lr=0.1, momentum=0.9, form="hinton")
+    >>> model.weight.grad[...] = 1
+    >>> optimizer.step()
+    >>> model.weight.value
+    array([[0.99]], dtype=float32)
+    """
+
+    slots = ("velocity",)
+
+    def __init__(
+        self,
+        parameters: ParameterArena,
+        lr: float,
+        momentum: float = 0.9,
+        *,
+        form: str = "torch",
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(parameters, lr, **options)
+        self.momentum = momentum
+        self.form = check_choice("form", form, FORMS)
+        self.dampening = check_range("dampening", dampening, 0, 1)
+        self.nesterov = nesterov
+        if form != "torch" and (dampening or nesterov):
+            raise ArgumentError(f"dampening and nesterov are options of form torch, not of {form}")
+        if nesterov and dampening:
+            raise ArgumentError("nesterov needs dampening 0, as in torch.optim.SGD")
+
+    def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
+        """Change velocity and weight by the form's two formulas."""
+        (v,) = slots
+        mu, step = self.momentum, self.temporary("step", w)
+        if self.form == "torch":
+            self._torch(xp, w, g, lr, v, step)
+        elif self.form == "classical":
+            xp.multiply(g, lr, out=step)
+            v *= mu
+            v += step
+            w -= v
+        elif self.form == "ema":
+            xp.multiply(g, 1 - mu, out=step)
+            v *= mu
+            v += step
+            xp.multiply(v, lr, out=step)
+            w -= step
+        else:
+            xp.multiply(g, (1 - mu) * lr, out=step)
+            v *= mu
+            v -= step
+            w += v
+
+    def _torch(self, xp: Any, w: Array, g: Array, lr: float, v: Array, step: Array) -> None:
+        mu = self.momentum
+        if mu == 0:
+            xp.multiply(g, lr, out=step)
+        else:
+            v *= mu
+            if self.steps == 1 or self.dampening == 0:
+                v += g  # v is 0 at the first step, so it becomes g
+            else:
+                xp.multiply(g, 1 - self.dampening, out=step)
+                v += step
+            if self.nesterov:
+                xp.multiply(v, mu, out=step)
+                step += g
+                step *= lr
+            else:
+                xp.multiply(v, lr, out=step)
+        w -= step

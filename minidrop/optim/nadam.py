@@ -1,0 +1,80 @@
+"""Adam with Nesterov's momentum."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from minidrop.backends import Array
+from minidrop.errors import check_range
+from minidrop.optim.adam import update_moments
+from minidrop.optim.optimizer import Optimizer
+from minidrop.parameters import ParameterArena
+
+
+class NAdam(Optimizer):
+    """Dozat 2016, as torch.optim.NAdam; at step t, with η the learning rate and ψ the momentum decay:
+
+        μ_t = β₁ (1 - ½ 0.96^(tψ))             M_t = μ_1 ... μ_t
+        m ← β₁ m + (1 - β₁) g                  v ← β₂ v + (1 - β₂) g²         v̂ = v / (1 - β₂ᵗ)
+        w ← w - η ((1 - μ_t) g / (1 - M_t) + μ_(t+1) m / (1 - M_(t+1))) / (√v̂ + ε)
+
+    Args:
+        parameters: what `model.parameters()` returns.
+        lr: η, at least 0.
+        beta1, beta2: β₁ and β₂ in [0, 1).
+        eps: ε, at least 0.
+        momentum_decay: ψ, at least 0.
+        options: `Optimizer`'s.
+
+    Raises:
+        ArgumentError: if a number is outside its range.
+    """
+
+    slots = ("first_moment", "second_moment")
+
+    def __init__(
+        self,
+        parameters: ParameterArena,
+        lr: float = 2e-3,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        momentum_decay: float = 4e-3,
+        **options: Any,
+    ) -> None:
+        super().__init__(parameters, lr, **options)
+        self.beta1 = check_range("beta1", beta1, 0, 1, exclude_high=True)
+        self.beta2 = check_range("beta2", beta2, 0, 1, exclude_high=True)
+        self.eps = check_range("eps", eps, 0)
+        self.momentum_decay = check_range("momentum_decay", momentum_decay, 0)
+        self._product = 1.0
+
+    def begin_step(self) -> None:
+        """Work out μ_t, μ_(t+1) and the product M_t."""
+        self._mu, self._mu_next = (
+            self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)) for t in (self.steps, self.steps + 1)
+        )
+        self._product *= self._mu
+
+    def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
+        """Change both moments and the weight."""
+        m, v = slots
+        step, ahead = self.temporary("step", w), self.temporary("ahead", w)
+        update_moments(xp, g, m, v, self.beta1, self.beta2, step)
+        xp.multiply(g, lr * (1 - self._mu) / (1 - self._product), out=step)
+        xp.multiply(m, lr * self._mu_next / (1 - self._product * self._mu_next), out=ahead)
+        step += ahead
+        xp.divide(v, 1 - self.beta2**self.steps, out=ahead)
+        xp.sqrt(ahead, out=ahead)
+        ahead += self.eps
+        step /= ahead
+        w -= step
+
+    def scalars(self) -> dict[str, float]:
+        """The number of steps and the product M_t."""
+        return super().scalars() | {"momentum_product": self._product}
+
+    def restore_scalars(self, scalars: Mapping[str, float]) -> None:
+        """Continue where `scalars` were taken."""
+        super().restore_scalars(scalars)
+        self._product = scalars["momentum_product"]

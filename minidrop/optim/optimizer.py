@@ -1,0 +1,164 @@
+"""What every optimizer does: walk the flat parameters in pieces, update, then project."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar
+
+from minidrop.backends import Array, Workspace
+from minidrop.errors import ArgumentError, check_range
+from minidrop.optim.max_norm import MaxNorm
+from minidrop.parameters import ParameterArena
+
+
+@dataclass(frozen=True)
+class Group:
+    """What sets some parameters apart from the others.
+
+    Args:
+        lr_scale: the learning rate of these parameters as a multiple of the optimizer's.
+        weight_decay: their weight decay; the optimizer's if None.
+    """
+
+    lr_scale: float = 1.0
+    weight_decay: float | None = None
+
+
+class Optimizer:
+    """Base class: w changes by a formula of its gradient g and of what the optimizer remembers.
+
+    A subclass is a formula: `update` gets a piece of the flat parameters with the same piece of the gradients
+    and of each slot, and changes w and the slots in place. The piece is as large as suits the backend.
+
+    With weight decay λ the gradient is g + λ w (L2 regularisation, as in torch.optim), or, where the class is
+    `decoupled`, w is first multiplied by 1 - lr λ (Loshchilov & Hutter 2019).
+
+    Args:
+        parameters: what `model.parameters()` returns.
+        lr: the learning rate, at least 0; may be set again at any time, as a schedule does.
+        weight_decay: λ.
+        groups: patterns of parameter names with what is different there, the first match counting:
+            {"*.bias": Group(weight_decay=0)}.
+        projections: applied to the parameters after each update, in this order.
+
+    Raises:
+        ArgumentError: if a number is outside its range, or a pattern matches no parameter.
+    """
+
+    #: the names of the slots: flat arrays that remember one number for each parameter element
+    slots: ClassVar[tuple[str, ...]] = ()
+    decoupled: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        parameters: ParameterArena,
+        lr: float,
+        *,
+        weight_decay: float = 0.0,
+        groups: Mapping[str, Group] | None = None,
+        projections: Sequence[MaxNorm] = (),
+    ) -> None:
+        self.parameters = parameters
+        self.lr = lr
+        self.weight_decay = check_range("weight_decay", weight_decay, 0)
+        self.projections = list(projections)
+        self.steps = 0
+        self.state: dict[str, Array] = {name: parameters.new_slot() for name in self.slots}
+        self._scratch = Workspace(parameters.backend.xp, reuse=True)
+        self._ranges = list(_group_ranges(parameters, groups or {}))
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr = check_range("learning rate", lr, 0)
+
+    def step(self) -> None:
+        """Update all parameters from their gradients, then project."""
+        self.steps += 1
+        self.begin_step()
+        arena, xp = self.parameters, self.parameters.backend.xp
+        for where, group in self._ranges:
+            lr = self.lr * group.lr_scale
+            decay = self.weight_decay if group.weight_decay is None else group.weight_decay
+            for piece in _pieces(where, arena.backend.chunk):
+                w, g = arena.flat_values[piece], arena.flat_gradients[piece]
+                if decay and self.decoupled:
+                    w *= 1 - lr * decay
+                elif decay:
+                    decayed = self.temporary("decayed", w)
+                    xp.multiply(w, decay, out=decayed)
+                    decayed += g
+                    g = decayed
+                self.update(xp, w, g, lr, *(slot[piece] for slot in self.state.values()))
+        self.project()
+
+    def begin_step(self) -> None:
+        """Work out what all pieces of this step share; `steps` already counts it."""
+
+    def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
+        """Change w and the slots in place; g must stay as it is."""
+        raise NotImplementedError
+
+    def project(self) -> None:
+        """Apply the projections."""
+        for projection in self.projections:
+            projection.apply(self.parameters)
+
+    def temporary(self, name: str, like: Array) -> Array:
+        """An array of the shape and dtype of `like` to compute in; its content is undefined."""
+        return self._scratch.array(name, like.shape, like.dtype)
+
+    # -- for checkpoints ---------------------------------------------------------------------------------
+
+    def scalars(self) -> dict[str, float]:
+        """What else the optimizer remembers, as numbers by name; `restore_scalars` takes them back."""
+        return {"steps": self.steps}
+
+    def restore_scalars(self, scalars: Mapping[str, float]) -> None:
+        """Continue where `scalars` were taken."""
+        self.steps = int(scalars["steps"])
+
+
+class MomentumMixin:
+    """A checked, settable `momentum`, for optimizers that have one to schedule."""
+
+    @property
+    def momentum(self) -> float:
+        """The momentum μ, in [0, 1)."""
+        return self._momentum
+
+    @momentum.setter
+    def momentum(self, momentum: float) -> None:
+        self._momentum = check_range("momentum", momentum, 0, 1, exclude_high=True)
+
+
+def _group_ranges(parameters: ParameterArena, groups: Mapping[str, Group]) -> Iterator[tuple[slice, Group]]:
+    """The slices of the arena with their group; neighbours of one group are one slice."""
+    for pattern, group in groups.items():
+        if not any(fnmatchcase(name, pattern) for name in parameters):
+            raise ArgumentError(f"group {pattern!r} matches no parameter; there are {', '.join(parameters)}")
+        check_range(f"lr_scale of {pattern!r}", group.lr_scale, 0)
+        check_range(f"weight_decay of {pattern!r}", group.weight_decay or 0.0, 0)
+    default = Group()
+    pending: tuple[slice, Group] | None = None
+    for name, where in parameters.slices().items():
+        group = next((g for pattern, g in groups.items() if fnmatchcase(name, pattern)), default)
+        if pending is not None and pending[1] == group:
+            pending = slice(pending[0].start, where.stop), group
+        else:
+            if pending is not None:
+                yield pending
+            pending = where, group
+    if pending is not None:
+        yield pending
+
+
+def _pieces(where: slice, chunk: int | None) -> Iterable[slice]:
+    """`where` in pieces of at most `chunk` elements."""
+    if chunk is None:
+        return [where]
+    return [slice(i, min(i + chunk, where.stop)) for i in range(where.start, where.stop, chunk)]

@@ -1,0 +1,73 @@
+"""RMSprop."""
+
+from typing import Any
+
+from minidrop.backends import Array
+from minidrop.errors import check_range
+from minidrop.optim.optimizer import MomentumMixin, Optimizer
+from minidrop.parameters import ParameterArena
+
+
+class RMSprop(MomentumMixin, Optimizer):
+    """Tieleman & Hinton 2012 (lecture 6.5), as torch.optim.RMSprop, with η the learning rate:
+
+        s ← α s + (1 - α) g²        v ← μ v + g / (√s + ε)        w ← w - η v
+
+    With centered=True the root is √(s - a²), with a ← α a + (1 - α) g (Graves 2013).
+
+    Args:
+        parameters: what `model.parameters()` returns.
+        lr: η, at least 0.
+        alpha: α in [0, 1].
+        eps: ε, at least 0.
+        momentum: μ in [0, 1); 0 makes v the present step alone.
+        centered: whether the mean is taken out of the second moment.
+        options: `Optimizer`'s.
+
+    Raises:
+        ArgumentError: if a number is outside its range.
+    """
+
+    slots = ("squares", "mean", "velocity")
+
+    def __init__(
+        self,
+        parameters: ParameterArena,
+        lr: float = 1e-2,
+        *,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        momentum: float = 0.0,
+        centered: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(parameters, lr, **options)
+        self.alpha = check_range("alpha", alpha, 0, 1)
+        self.eps = check_range("eps", eps, 0)
+        self.momentum = momentum
+        self.centered = centered
+
+    def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
+        """Change the averages, the velocity and the weight."""
+        s, a, v = slots
+        step, root = self.temporary("step", w), self.temporary("root", w)
+        xp.multiply(g, g, out=step)
+        step *= 1 - self.alpha
+        s *= self.alpha
+        s += step
+        if self.centered:
+            xp.multiply(g, 1 - self.alpha, out=step)
+            a *= self.alpha
+            a += step
+            xp.multiply(a, a, out=root)
+            xp.subtract(s, root, out=root)
+            xp.maximum(root, 0, out=root)  # rounding can leave a variance just below zero
+        else:
+            root[...] = s
+        xp.sqrt(root, out=root)
+        root += self.eps
+        xp.divide(g, root, out=step)
+        v *= self.momentum
+        v += step
+        xp.multiply(v, lr, out=step)
+        w -= step

@@ -1,0 +1,27 @@
+"""Stochastic gradient descent."""
+
+from typing import Any
+
+from minidrop.backends import Array
+from minidrop.optim.optimizer import Optimizer
+
+
+class SGD(Optimizer):
+    """w ← w - η g, with η the learning rate (`lr`); torch.optim.SGD without momentum.
+
+    Further arguments are `Optimizer`'s.
+
+    >>> import minidrop as md, numpy as np
+    >>> model = md.Linear(1, 1, bias=False, init=md.Constant(1))
+    >>> optimizer = md.SGD(model.parameters(), lr=0.5)
+    >>> model.weight.grad[...] = 1
+    >>> optimizer.step()
+    >>> model.weight.value
+    array([[0.5]], dtype=float32)
+    """
+
+    def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
+        """W ← w - η g."""
+        step = self.temporary("step", w)
+        xp.multiply(g, lr, out=step)
+        w -= step

@@ -1,0 +1,207 @@
+"""Parameters, and the flat memory that the parameters of a model share."""
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minidrop.backends import Array, Backend
+from minidrop.errors import ArrayError, UsageError, check_choice
+from minidrop.initializers import Fans, Initializer
+from minidrop.streams import Purpose, Stream
+
+#: how many elements of an initial value are drawn at a time, so that a large one needs no second copy
+_DRAW = 1 << 20
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """float32, float64, or complex128 for a proof by complex step, as a NumPy dtype; ArgumentError otherwise.
+
+    >>> check_dtype("float64")
+    dtype('float64')
+    """
+    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    return np.dtype(check_choice("dtype", name, ("float32", "float64", "complex128")))
+
+
+class Parameter:
+    """An array that training changes, with its gradient.
+
+    The value is drawn the first time that somebody looks at it. Until then the model that takes the layer in
+    can still say from which stream: a layer draws by its place in the model, not by the order of calls.
+
+    Args:
+        shape: of value and gradient; (out, in) for a weight, so that a unit's incoming weights are a row.
+        initializer: how the value begins.
+        fans: what the initializer may scale by.
+        backend: where the arrays live.
+        dtype: of both, float32 or float64.
+        slot: which parameter of its layer this is; it selects the draws.
+        rows_are_units: whether each row holds the incoming weights of one unit, as max-norm needs to know.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        initializer: Initializer,
+        fans: Fans,
+        *,
+        backend: Backend,
+        dtype: Any,
+        slot: int = 0,
+        rows_are_units: bool = False,
+    ) -> None:
+        self.shape = shape
+        self.size = prod(shape)
+        self.initializer = initializer
+        self.fans = fans
+        self.backend = backend
+        self.dtype = np.dtype(dtype)
+        self.slot = slot
+        self.rows_are_units = rows_are_units
+        self.stream = Stream(0, Purpose.WEIGHTS)
+        self.arena: ParameterArena | None = None
+        self._value: Array | None = None
+        self._grad: Array | None = None
+
+    @property
+    def value(self) -> Array:
+        """The value: an array of `shape`, changed in place by whoever trains it; assigning copies into it."""
+        if self._value is None:
+            self._value = self.backend.xp.empty(self.shape, self.dtype)
+            self._draw(self._value.reshape(-1))
+        return self._value
+
+    @value.setter
+    def value(self, array: Array) -> None:
+        self.backend.check(array, "a parameter's new value", self.shape, self.dtype)
+        if self._value is None:
+            self._value = self.backend.xp.empty(self.shape, self.dtype)
+        self._value[...] = array
+
+    @property
+    def grad(self) -> Array:
+        """The gradient that the last backward pass wrote, of `shape`; zeros before the first."""
+        if self._grad is None:
+            self._grad = self.backend.xp.zeros(self.shape, self.dtype)
+        return self._grad
+
+    def move_into(self, arena: "ParameterArena", value: Array, grad: Array) -> None:
+        """Let `value` and `grad`, views of the arena, be this parameter's memory from now on."""
+        if self._value is None:
+            self._draw(value.reshape(-1))
+        else:
+            value[...] = self._value
+        self.arena, self._value, self._grad = arena, value, grad
+
+    def _draw(self, flat: Array) -> None:
+        rng = self.stream.generator(self.slot)
+        buffer = np.empty(min(self.size, _DRAW))
+        for start in range(0, self.size, _DRAW):
+            piece = buffer[: min(_DRAW, self.size - start)]
+            self.initializer(rng, self.fans, piece)
+            flat[start : start + piece.size] = self.backend.asarray(piece, self.dtype)
+
+
+class ParameterArena(Mapping[str, Parameter]):
+    """The parameters of a model by name, in one flat array of values and one of gradients.
+
+    An update is one pass over flat memory, whatever the number of layers; so is a checkpoint or a copy to a
+    device. The parameters keep their shapes: they are views of the arena.
+
+        values     [ 0.weight ............ | 0.bias | 2.weight ............ | 2.bias ]
+        gradients  [ 0.weight ............ | 0.bias | 2.weight ............ | 2.bias ]
+
+    >>> import minidrop as md
+    >>> model = md.Sequential(md.Linear(3, 2), md.ReLU(), md.Linear(2, 1))
+    >>> list(model.parameters()), model.parameters().flat_values.shape
+    (['0.weight', '0.bias', '2.weight', '2.bias'], (11,))
+
+    Raises:
+        UsageError: if there is no parameter, or one already belongs to another model.
+        ArrayError: if the parameters have different dtypes or backends.
+    """
+
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        if not parameters:
+            raise UsageError("there are no parameters to train: the model has no Linear layer")
+        first_name, first = next(iter(parameters.items()))
+        for name, parameter in parameters.items():
+            if parameter.arena is not None:
+                raise UsageError(
+                    f"parameter {name} already belongs to another model: build the whole model before its "
+                    "optimizer, and give each model layers of its own"
+                )
+            if parameter.backend is not first.backend or parameter.dtype != first.dtype:
+                raise ArrayError(
+                    f"parameter {name} is {parameter.dtype} on {parameter.backend.name}, but {first_name} is "
+                    f"{first.dtype} on {first.backend.name}: build all layers alike"
+                )
+        self.backend = first.backend
+        self.dtype = first.dtype
+        self._parameters = dict(parameters)
+        self.size = sum(parameter.size for parameter in parameters.values())
+        self.flat_values: Array = self.backend.xp.empty(self.size, self.dtype)
+        self.flat_gradients: Array = self.backend.xp.zeros(self.size, self.dtype)
+        values, gradients = self.views(self.flat_values), self.views(self.flat_gradients)
+        for name, parameter in parameters.items():
+            parameter.move_into(self, values[name], gradients[name])
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._parameters[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def slices(self) -> dict[str, slice]:
+        """Where in the flat arrays each parameter lies."""
+        where, start = {}, 0
+        for name, parameter in self.items():
+            where[name] = slice(start, start + parameter.size)
+            start += parameter.size
+        return where
+
+    def views(self, flat: Array) -> dict[str, Array]:
+        """The pieces of any array of the arena's size, by name and in the parameters' shapes."""
+        return {name: flat[where].reshape(self[name].shape) for name, where in self.slices().items()}
+
+    def new_slot(self) -> Array:
+        """A flat array of zeros, for an optimizer to remember one number a parameter element in."""
+        return self.backend.xp.zeros(self.size, self.dtype)
+
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Host copies of all values by name: what `torch.nn.Module.load_state_dict` takes, as arrays."""
+        return {name: np.array(self.backend.to_host(p.value)) for name, p in self.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Copy values from `state`, whose names, shapes and dtypes must be exactly these.
+
+        Nothing is changed unless everything fits. PyTorch tensors on the CPU are taken as they are.
+
+        Raises:
+            ArrayError: naming the first difference.
+        """
+        missing, foreign = [n for n in self if n not in state], [n for n in state if n not in self]
+        if missing or foreign:
+            raise ArrayError(
+                "the weights are of another architecture: "
+                + "; ".join(
+                    f"{what} {', '.join(names)}"
+                    for what, names in (("missing", missing), ("unexpected", foreign))
+                    if names
+                )
+            )
+        arrays = {name: np.asarray(state[name]) for name in self}
+        for name, parameter in self.items():
+            array = arrays[name]
+            if array.shape != parameter.shape or array.dtype != parameter.dtype:
+                raise ArrayError(
+                    f"{name} must be {parameter.dtype} of shape {parameter.shape}, got {array.dtype} of "
+                    f"shape {array.shape}"
+                )
+        for name, parameter in self.items():
+            parameter.value = self.backend.asarray(arrays[name])
