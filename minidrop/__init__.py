@@ -1,6 +1,7 @@
 """minidrop: dropout networks by hand, every backward pass written out, on NumPy or CuPy."""
 
-from minidrop.backends import get_backend, set_backend, using_backend
+from minidrop import data
+from minidrop.backends import Scaling, get_backend, set_backend, using_backend
 from minidrop.errors import MinidropError
 from minidrop.initializers import (
     Constant,
@@ -43,6 +44,7 @@ from minidrop.optim import (
     SGDHinton,
     schedules,
 )
+from minidrop.training import TrainStep, evaluate, fit
 
 __version__ = "0.1.0"
 
@@ -73,16 +75,21 @@ __all__ = [
     "ReLU",
     "SGDHinton",
     "Scaled",
+    "Scaling",
     "Sequential",
     "Sigmoid",
     "SoftmaxCrossEntropy",
     "StochasticReLU",
     "Tanh",
     "TorchLinear",
+    "TrainStep",
     "Uniform",
     "XavierNormal",
     "XavierUniform",
     "__version__",
+    "data",
+    "evaluate",
+    "fit",
     "get_backend",
     "schedules",
     "set_backend",

@@ -36,6 +36,10 @@ class CheckpointError(MinidropError, ValueError):
     """A checkpoint or a run folder that is damaged, foreign or of another model."""
 
 
+class Interrupted(MinidropError):  # noqa: N818 - a request, no error
+    """A training run that was asked to stop, by Ctrl-C or a termination signal, and has saved its state."""
+
+
 class DivergenceError(MinidropError, ArithmeticError):
     """A training run whose loss left the range in which it means anything."""
 

@@ -17,11 +17,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from minidrop.backends.base import Array, Backend
+from minidrop.backends.base import Array, Backend, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
 
-__all__ = ["BACKENDS", "Array", "Backend", "Workspace", "get_backend", "set_backend", "using_backend"]
+__all__ = [
+    "BACKENDS",
+    "Array",
+    "Backend",
+    "Scaling",
+    "Workspace",
+    "get_backend",
+    "set_backend",
+    "using_backend",
+]
 
 #: the names that `set_backend` takes
 BACKENDS = ("numpy", "cupy")

@@ -8,7 +8,7 @@ definition in this file.
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,14 @@ from minidrop.streams import Stream
 Array: TypeAlias = Any
 
 
+class Scaling(NamedTuple):
+    """How stored pixels become a network's inputs: x = (pixel / divisor - mean) / std."""
+
+    divisor: float = 1.0
+    mean: float = 0.0
+    std: float = 1.0
+
+
 class Backend:
     """An array module with the operations that minidrop's layers, losses and optimizers are built from."""
 
@@ -29,6 +37,10 @@ class Backend:
     chunk: int | None = None
     #: whether looking at a value costs nothing (on a device it waits for all work before it)
     values_are_cheap: bool = False
+
+    def device(self) -> str:
+        """Where the arrays live."""
+        return "host"
 
     # -- arrays ------------------------------------------------------------------------------------------
 
@@ -136,21 +148,19 @@ class Backend:
         lengths = xp.sqrt(self.squared_row_norms(matrix))
         matrix *= (limit / xp.maximum(lengths, limit))[:, None]
 
+    def take(self, array: Array, indices: Array, out: Array) -> Array:
+        """Write array[indices], whole rows, into `out`."""
+        out[...] = array[indices]
+        return out
+
     def gather(
-        self,
-        examples: Array,
-        indices: Array,
-        divisor: float,
-        mean: float,
-        std: float,
-        out: Array,
-        workspace: Workspace,
+        self, inputs: Array, indices: Array, scaling: Scaling, out: Array, workspace: Workspace
     ) -> Array:
-        """Write (examples[indices] / divisor - mean) / std into `out`: a batch, from bytes to numbers."""
-        out[...] = examples[indices]
-        out /= divisor
-        out -= mean
-        out /= std
+        """Write (inputs[indices] / divisor - mean) / std into `out`: a batch, from bytes to numbers."""
+        out[...] = inputs[indices]
+        out /= scaling.divisor
+        out -= scaling.mean
+        out /= scaling.std
         return out
 
     def count_errors(self, logits: Array, labels: Array) -> int:

@@ -5,8 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from minidrop.backends.base import Array, Backend
+from minidrop.backends.base import Array, Backend, Scaling
 from minidrop.backends.workspace import Workspace
+from minidrop.streams import Stream
+
+#: 16 K lanes are 32 KiB of words; a multiple of 4, so that pieces begin with a word
+_LANES_AT_ONCE = 16 * 1024
 
 
 @lru_cache(maxsize=8)
@@ -27,6 +31,20 @@ class NumpyBackend(Backend):
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         """`array` itself."""
         return np.asarray(array)
+
+    def keep_mask(self, stream: Stream, step: int, threshold: int, out: Array, start: int = 0) -> Array:
+        """See `Backend.keep_mask`; here in pieces that stay in cache.
+
+        NumPy's generator has no `out=`: the words of a piece are the only memory that a step allocates.
+        """
+        if start % 16:
+            return super().keep_mask(stream, step, threshold, out, start)
+        bits, flat = stream.bits(step, start // 16), out.reshape(-1)
+        for first in range(0, flat.size, _LANES_AT_ONCE):
+            part = flat[first : first + _LANES_AT_ONCE]
+            lanes = bits.random_raw(-(-part.size // 4)).astype("<u8", copy=False).view("<u2")
+            np.greater_equal(lanes[: part.size], threshold, out=part)
+        return out
 
     def softmax_cross_entropy(
         self, logits: Array, labels: Array, scale: float, gradient: Array, workspace: Workspace
@@ -68,25 +86,22 @@ class NumpyBackend(Backend):
                 np.divide(limit, lengths, out=lengths)
                 part *= lengths[:, None]
 
+    def take(self, array: Array, indices: Array, out: Array) -> Array:
+        """See `Backend.take`; mode="clip" is what lets NumPy write into `out` directly."""
+        return np.take(array, indices, axis=0, out=out, mode="clip")
+
     def gather(
-        self,
-        examples: Array,
-        indices: Array,
-        divisor: float,
-        mean: float,
-        std: float,
-        out: Array,
-        workspace: Workspace,
+        self, inputs: Array, indices: Array, scaling: Scaling, out: Array, workspace: Workspace
     ) -> Array:
         """See `Backend.gather`; here without the steps that change nothing."""
         raw = out
-        if examples.dtype != out.dtype:
-            raw = workspace.array("raw", out.shape, examples.dtype)
-        np.take(examples, indices, axis=0, out=raw, mode="clip")
-        if divisor != 1 or raw is not out:
-            np.divide(raw, divisor, out=out, dtype=out.dtype)
-        if mean != 0:
-            out -= mean
-        if std != 1:
-            out /= std
+        if inputs.dtype != out.dtype:
+            raw = workspace.array("raw", out.shape, inputs.dtype)
+        self.take(inputs, indices, raw)
+        if scaling.divisor != 1 or raw is not out:
+            np.divide(raw, scaling.divisor, out=out, dtype=out.dtype)
+        if scaling.mean != 0:
+            out -= scaling.mean
+        if scaling.std != 1:
+            out /= scaling.std
         return out

@@ -136,6 +136,11 @@ class Layer:
         """Behave as in evaluation: no randomness."""
         self.train(False)
 
+    def reuse_buffers(self, reuse: bool) -> None:
+        """Write every pass into the same arrays again, as a training step does, or into fresh ones."""
+        for _, layer in self.leaves():
+            layer.workspace.reuse = reuse
+
     def set_step(self, step: int) -> None:
         """Let the next forward pass draw the randomness of training step `step`."""
 

@@ -53,7 +53,7 @@ class Momentum(MomentumMixin, Optimizer):
     def __init__(
         self,
         parameters: ParameterArena,
-        lr: float,
+        lr: float = 0.1,
         momentum: float = 0.9,
         *,
         form: str = "torch",

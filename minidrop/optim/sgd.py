@@ -4,12 +4,19 @@ from typing import Any
 
 from minidrop.backends import Array
 from minidrop.optim.optimizer import Optimizer
+from minidrop.parameters import ParameterArena
 
 
 class SGD(Optimizer):
     """w ← w - η g, with η the learning rate (`lr`); torch.optim.SGD without momentum.
 
-    Further arguments are `Optimizer`'s.
+    Args:
+        parameters: what `model.parameters()` returns.
+        lr: η, at least 0.
+        options: `Optimizer`'s.
+
+    Raises:
+        ArgumentError: if a number is outside its range.
 
     >>> import minidrop as md, numpy as np
     >>> model = md.Linear(1, 1, bias=False, init=md.Constant(1))
@@ -19,6 +26,9 @@ class SGD(Optimizer):
     >>> model.weight.value
     array([[0.5]], dtype=float32)
     """
+
+    def __init__(self, parameters: ParameterArena, lr: float = 0.1, **options: Any) -> None:
+        super().__init__(parameters, lr, **options)
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """W ← w - η g."""

@@ -1,0 +1,222 @@
+"""The command line: minidrop train, eval, info and data."""
+
+import functools
+import inspect
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from minidrop.errors import DivergenceError, Interrupted, MinidropError
+
+app = typer.Typer(
+    help="Dropout networks by hand: every backward pass written out, on NumPy or CuPy.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="The data sets: where they are, and how to get them.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Folder = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
+
+
+def train(
+    *,
+    config: str | None,
+    preset: str | None,
+    run: str | None,
+    resume: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Train a network and write a run folder with its weights, history and curves.
+
+    Without options it learns the embedded digits. A preset changes the defaults that are shown here, a
+    configuration file changes those, and options change these.
+    """
+    from minidrop.config import resolve
+    from minidrop.progress import make_reporter, silent
+    from minidrop.runs import Run, next_folder, open_run
+
+    explicit = {key: value for key, value in options.items() if value is not None}
+    if resume:
+        if run is None or config is not None or preset is not None:
+            raise typer.BadParameter(
+                "--resume goes on with the run of --run FOLDER, and takes its configuration"
+            )
+        this = open_run(run, explicit)
+    else:
+        chosen = resolve(explicit, file=config, preset=preset)
+        this = Run(chosen, Path(run) if run is not None else next_folder(chosen.dataset))
+        this.create()
+    size = this.model.parameters().size
+    typer.echo(f"{this.dataset.name}: {this.train.size} training examples, {size:,} parameters")
+    typer.echo(f"run folder: {this.folder}")
+    since = time.perf_counter()
+    try:
+        state, result = this.execute(resume=resume, reporter=silent if quiet else make_reporter())
+    except Interrupted as error:
+        raise Interrupted(f"{error}; go on with: minidrop train --resume --run {this.folder}") from None
+    _summary(this, state, time.perf_counter() - since)
+    typer.echo(f"test {result}")
+
+
+def _summary(this: Any, state: Any, seconds: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    row = state.history[state.best_epoch - 1]
+    table = Table("", "", show_header=False, title="summary", title_justify="left")
+    table.add_row("epochs", f"{state.epoch}, weights of epoch {state.best_epoch}")
+    table.add_row("training", f"{seconds:.1f} s, {row['step']} steps to that epoch")
+    table.add_row("train loss", f"{row['train_loss']:.4f} (with dropout)")
+    for part in ("validation", "test"):
+        if row[f"{part}_loss"] is not None:
+            table.add_row(f"{part} loss, error", f"{row[f'{part}_loss']:.4f}, {row[f'{part}_error']:.2f} %")
+    table.add_row("largest row norm", f"{row['largest_row_norm']:.3f}")
+    table.add_row("figure", str(this.folder / "curves.png"))
+    Console().print(table)
+
+
+def _train_signature() -> inspect.Signature:
+    """The options of `train`: those of the command, then one for each key of the configuration."""
+    from minidrop.config import PRESETS, TrainConfig
+
+    def option(name: str, kind: Any, default: Any, *decls: str, **settings: Any) -> inspect.Parameter:
+        annotation = Annotated[kind, typer.Option(*decls, **settings)]
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+    text = str | None
+    parameters = [
+        option(
+            "config", text, None, help="TOML or JSON file with the keys below, such as a run's config.json."
+        ),
+        option("preset", text, None, help=f"{', '.join(PRESETS)}; by default the data set's."),
+        option("run", text, None, help="Run folder; by default the next free runs/DATASET-NNN."),
+        option("resume", bool, False, "--resume", help="Go on with the run in --run."),
+        option("quiet", bool, False, "--quiet", help="No progress."),
+    ]
+    for key in fields(TrainConfig):
+        kind = key.type if isinstance(None, key.type) else key.type | None  # type: ignore[arg-type, operator]
+        default = (
+            "none"
+            if key.default is None
+            else str(key.default).lower()
+            if key.type is bool
+            else str(key.default)
+        )
+        parameters.append(option(key.name, kind, None, help=key.metadata["help"], show_default=default))
+    return inspect.Signature(parameters)
+
+
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` with the signature that typer makes options from."""
+
+    @functools.wraps(function)
+    def command(**options: Any) -> None:
+        function(**options)
+
+    signature = _train_signature()
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    return command
+
+
+app.command("train")(_with_options(train))
+
+
+@app.command("eval")
+def evaluate(
+    run: Folder,
+    part: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    data_dir: Annotated[str | None, typer.Option(help="Folder with the data, if not the run's.")] = None,
+) -> None:
+    """Evaluate the weights of a run."""
+    from minidrop.runs import open_run
+
+    this = open_run(run, {"data_dir": data_dir} if data_dir is not None else {})
+    path = this.load_weights()
+    result = this.evaluate(part)
+    typer.echo(f"weights: {path}")
+    typer.echo(f"{part} loss {result.loss:.4f}")
+    typer.echo(f"{part} {result}")
+
+
+@app.command()
+def info() -> None:
+    """Show versions, backends, devices, BLAS and threads."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from minidrop.versions import backends, versions
+
+    table = Table("", "", show_header=False)
+    for name, value in versions().items():
+        table.add_row(name, value)
+    for name, value in backends().items():
+        table.add_row(f"backend {name}", value.removeprefix(f"backend {name}: "))
+    Console().print(table)
+
+
+@data_app.command("list")
+def data_list(data_dir: Annotated[str | None, typer.Option(help="Folder to look in.")] = None) -> None:
+    """List the data sets and whether they are here."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from minidrop.data import DATASETS, load
+
+    table = Table("data set", "training", "test", "inputs", "state")
+    for name in DATASETS:
+        try:
+            found = load(name, data_dir)
+        except MinidropError as error:
+            table.add_row(name, "", "", "", str(error))
+        else:
+            table.add_row(name, str(len(found.train)), str(len(found.test)), str(found.features), "ready")
+    Console().print(table)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="mnist or fashion-mnist.")],
+    data_dir: Annotated[str | None, typer.Option(help="Folder to write to; else the user cache.")] = None,
+) -> None:
+    """Download a data set, checked by SHA-256."""
+    from minidrop.data.fetch import fetch
+
+    typer.echo(f"{name} is in {fetch(name, data_dir)}")
+
+
+def main() -> None:
+    """Run the command line: one clear line and exit code 2 for whatever is wrong with the input."""
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(prog_name="minidrop", standalone_mode=False)
+    except DivergenceError as error:
+        status = _fail(error, 1)
+    except Interrupted as error:
+        status = _fail(error, 130)
+    except (MinidropError, OSError) as error:
+        status = _fail(error, 2)
+    except KeyboardInterrupt:
+        status = _fail("interrupted", 130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's own complaints about the command line have it
+            raise
+        status = _fail(error.format_message(), 2)
+    sys.exit(status or 0)
+
+
+def _fail(error: object, status: int) -> int:
+    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    return status
+
+
+if __name__ == "__main__":
+    main()

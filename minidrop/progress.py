@@ -1,0 +1,120 @@
+"""Progress: a live bar where the output is a terminal, plain lines where it is not, nothing if not asked."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from minidrop.checkpoint import Row
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Report(Protocol):
+    """What a run tells while it runs."""
+
+    def batch(self, batch: int, loss: float) -> None:
+        """`batch` batches of the epoch are done; the last had `loss`."""
+
+    def epoch(self, row: Row) -> None:
+        """An epoch is complete."""
+
+
+class Reporter(Protocol):
+    """What `fit` takes: it is told when a run begins and gives what the run reports to."""
+
+    @contextmanager
+    def running(self, done: int, epochs: int, batches: int) -> Iterator[Report]:
+        """A run of `epochs` epochs of `batches` batches begins, after `done` epochs."""
+        yield _Silent()
+
+
+class _Silent:
+    def batch(self, batch: int, loss: float) -> None:
+        pass
+
+    def epoch(self, row: Row) -> None:
+        pass
+
+    @contextmanager
+    def running(self, done: int, epochs: int, batches: int) -> Iterator[Report]:
+        yield self
+
+
+#: says nothing
+silent: Reporter = _Silent()
+
+
+def describe(row: Row) -> str:
+    """An epoch in one line.
+
+    >>> describe({"epoch": 3, "train_loss": 0.25, "validation_error": None, "test_error": 2.5})
+    'epoch 3  train loss 0.2500  test error 2.50 %'
+    """
+    parts = [f"epoch {row['epoch']}", f"train loss {row['train_loss']:.4f}"]
+    for name in ("validation", "test"):
+        error = row.get(f"{name}_error")
+        if error is not None:
+            parts.append(f"{name} error {error:.2f} %")
+    return "  ".join(parts)
+
+
+class Lines:
+    """One line an epoch, with its time."""
+
+    _since: float
+
+    def batch(self, batch: int, loss: float) -> None:
+        """Say nothing: lines are for epochs."""
+
+    def epoch(self, row: Row) -> None:
+        """Print the epoch's line."""
+        now = time.perf_counter()
+        print(f"{describe(row)}  {now - self._since:.1f} s", flush=True)
+        self._since = now
+
+    @contextmanager
+    def running(self, done: int, epochs: int, batches: int) -> Iterator[Report]:
+        """Begin to measure time."""
+        self._since = time.perf_counter()
+        yield self
+
+
+class Bar:
+    """A live bar over all batches, with the newest epoch beside it."""
+
+    @contextmanager
+    def running(self, done: int, epochs: int, batches: int) -> Iterator[Report]:
+        """Show the bar until the run ends."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        with Progress(*columns) as progress:
+            task = progress.add_task("", total=epochs, completed=done)
+            yield _BarReport(progress, task, batches)
+
+
+class _BarReport:
+    def __init__(self, progress: "Progress", task: "TaskID", batches: int) -> None:
+        self.progress, self.task, self.batches = progress, task, batches
+        self.done, self.text = 0, ""
+
+    def batch(self, batch: int, loss: float) -> None:
+        self.progress.advance(self.task, 1 / self.batches)
+
+    def epoch(self, row: Row) -> None:
+        self.progress.update(self.task, completed=row["epoch"], description=describe(row))
+
+
+def make_reporter() -> Reporter:
+    """A bar if the standard output is a terminal, else lines."""
+    import sys
+
+    return Bar() if sys.stdout.isatty() else Lines()

@@ -1,0 +1,62 @@
+"""What a run depends on beside its configuration: versions, machine, backends."""
+
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+from minidrop.backends import BACKENDS, get_backend
+from minidrop.errors import BackendError
+
+PACKAGES = ("minidrop", "numpy", "safetensors", "matplotlib", "cupy-cuda12x", "cupy-cuda13x", "torch")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def versions() -> dict[str, str]:
+    """Versions, machine, BLAS and threads, by name: what a run folder's versions.json holds.
+
+    >>> sorted(versions())[:3]
+    ['blas', 'machine', 'minidrop']
+    """
+    found = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found | {"blas": blas(), "threads": threads()}
+
+
+def blas() -> str:
+    """The library behind NumPy's matrix products."""
+    config: Any = np.show_config(mode="dicts")
+    library = config["Build Dependencies"]["blas"]
+    return f"{library.get('name', 'unknown')} {library.get('version', '')}".strip()
+
+
+def threads() -> str:
+    """How many processors there are for this process, and what limits the threads on them."""
+    limits = [f"{name}={os.environ[name]}" for name in THREAD_VARIABLES if name in os.environ]
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{usable} processors" + "".join(f", {limit}" for limit in limits)
+
+
+def backends() -> dict[str, str]:
+    """Each backend, and whether it runs here: its device, or the line that says why not.
+
+    >>> backends()["numpy"]
+    'ready (host)'
+    """
+    found = {}
+    for name in BACKENDS:
+        try:
+            found[name] = f"ready ({get_backend(name).device()})"
+        except BackendError as error:
+            found[name] = str(error)
+    return found
