@@ -1,8 +1,9 @@
 """Checkpoints: everything that a training run is, in one safetensors file.
 
 The tensors are the weights under their own names, the optimizer's slots as `optimizer/SLOT/NAME` and, if
-there was a validation set, the best weights so far as `best/NAME`; the header holds the numbers. Random
-numbers need nothing: they are functions of (seed, layer, step). The format holds data only, no code.
+there was a validation set, the best weights so far as `best/NAME`. The header holds the numbers, under one
+key, since safetensors writes several in no fixed order. Random numbers need nothing: they are functions of
+(seed, layer, step). The format holds data only, no code.
 
 A file is written beside its destination, flushed to the disk and renamed over it, so that a process that is
 killed at any moment leaves either the old file or the new one.
@@ -12,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         CheckpointError: if the folder cannot be written to, or the disk is full.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.part")
     try:
         yield temporary
         with open(temporary, "rb") as file:
@@ -61,7 +62,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def save_checkpoint(
@@ -172,11 +174,15 @@ def _digest(tensors: HostArrays, header: str) -> str:
 
 
 def _write(path: Path, tensors: HostArrays, header: dict[str, Any]) -> None:
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    text = json.dumps(header, sort_keys=True)
+    text = json.dumps(header)
     with replacing(path) as temporary:
-        save_file(tensors, temporary, {"minidrop": text, "digest": _digest(tensors, text)})
+        try:
+            save_file(tensors, temporary, {"minidrop": f"{_digest(tensors, text)}\n{text}"})
+        except SafetensorError as error:
+            raise OSError(0, str(error)) from None
 
 
 def _read(path: Path) -> tuple[HostArrays, dict[str, Any]]:
@@ -190,10 +196,10 @@ def _read(path: Path) -> tuple[HostArrays, dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from None
-    text = metadata.get("minidrop", "")
-    if not text:
+    if "minidrop" not in metadata:
         raise CheckpointError(f"{path} was not written by minidrop")
-    if metadata.get("digest") != _digest(tensors, text):
+    digest, _, text = metadata["minidrop"].partition("\n")
+    if digest != _digest(tensors, text):
         raise CheckpointError(f"{path} is damaged: its content does not match its fingerprint")
     header: dict[str, Any] = json.loads(text)
     if header.get("format") != FORMAT:

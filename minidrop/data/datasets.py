@@ -3,6 +3,7 @@
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -174,7 +175,7 @@ def _load_digits() -> Dataset:
     try:
         with resources.files("minidrop.data").joinpath("digits.npz").open("rb") as file, np.load(file) as npz:
             images, labels = npz["images"], npz["labels"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(
             f"the digits that come with minidrop cannot be read ({error}): install it again"
         ) from error
@@ -235,10 +236,10 @@ def standard_moments(examples: Examples, maximum: float) -> tuple[float, float]:
         mean, std = total / n, math.sqrt(n * squares - total**2) / n
     else:
         mean, std = float(x.mean(dtype=np.float64)), float(x.std(dtype=np.float64))
-    mean, std = round(mean / maximum, 4), round(std / maximum, 4)
-    if std == 0:
-        raise DataError(f"the inputs are all (nearly) {mean * maximum:g}: no scale gives them a std of 1")
-    return mean, std
+    rounded = round(mean / maximum, 4), round(std / maximum, 4)
+    if rounded[1] == 0:
+        raise DataError(f"the inputs are all (nearly) {mean:g}: no scale gives them a std of 1")
+    return rounded
 
 
 def _check_maximum(maximum: float) -> None:

@@ -61,7 +61,7 @@ def fetch(
     """
     check_choice("data set to fetch", name, FOLDERS)
     folder = raw_folder(name, data_dir)
-    import pooch  # type: ignore[import-untyped]  # here, because importing them takes longer than all of minidrop and is seldom needed
+    import pooch  # type: ignore[import-untyped]  # these here: only downloads need them
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
