@@ -188,7 +188,7 @@ def data_fetch(
     data_dir: Annotated[str | None, typer.Option(help="Folder to write to; else the user cache.")] = None,
 ) -> None:
     """Download a data set, checked by SHA-256."""
-    from minidrop.data.fetch import fetch
+    from minidrop.data import fetch
 
     typer.echo(f"{name} is in {fetch(name, data_dir)}")
 

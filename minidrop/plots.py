@@ -49,7 +49,7 @@ def plot_history(
 
     lines = [curve(rates, "learning_rate", "learning rate", "train")]
     rates.set_ylabel("learning rate")
-    rates.set_ylim(bottom=0)
+    rates.set_ylim(0, 1.1 * max(row["learning_rate"] or 0 for row in history) or 1)
     twin = rates.twinx()
     lines.append(curve(twin, "momentum", "momentum", "test", linestyle="--"))
     twin.set_ylabel("momentum")

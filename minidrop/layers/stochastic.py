@@ -80,8 +80,9 @@ class StochasticLayer(Layer):
         """The keep mask of this pass, drawn or given; the next pass draws the next step's."""
         if self._given is not None:
             self._mask = self.backend.xp.broadcast_to(self._given, shape)
-        elif rate.threshold == 0:  # nothing to draw; a view of one True says so without memory
-            self._mask = self.backend.xp.broadcast_to(self.backend.xp.ones((), bool), shape)
+        elif rate.threshold in (0, _LANES):  # all or nothing: a view of one element says so without memory
+            kept = self.backend.xp.full((), rate.threshold == 0)
+            self._mask = self.backend.xp.broadcast_to(kept, shape)
         else:
             keep = self.array("keep", shape, bool)
             self._mask = self.backend.keep_mask(self.stream, self.step, rate.threshold, keep)
