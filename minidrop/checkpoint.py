@@ -155,7 +155,7 @@ def _slots(parameters: ParameterArena, optimizer: Optimizer) -> HostArrays:
 
 
 def _check_same(path: Path, expected: HostArrays, found: HostArrays) -> None:
-    for name in expected.keys() | found.keys():
+    for name in [*expected, *(name for name in found if name not in expected)]:
         what = [
             "nothing" if arrays.get(name) is None else f"{arrays[name].dtype} {arrays[name].shape}"
             for arrays in (expected, found)

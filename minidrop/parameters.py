@@ -93,6 +93,8 @@ class Parameter:
             self._draw(value.reshape(-1))
         else:
             value[...] = self._value
+        if self._grad is not None:
+            grad[...] = self._grad
         self.arena, self._value, self._grad = arena, value, grad
 
     def _draw(self, flat: Array) -> None:

@@ -189,8 +189,8 @@ class _Run:
             if not loss < DIVERGED:
                 raise DivergenceError(
                     f"the loss became {loss:g} in epoch {state.epoch + 1}, step {optimizer.steps} (batch "
-                    f"{state.batch + 1} of {len(self.train)}): the run has diverged; lower the learning rate, "
-                    f"{optimizer.lr:g} here, or limit the weights" + self._where()
+                    f"{state.batch + 1} of {len(self.train)}): the run has diverged; lower the learning "
+                    f"rate, {optimizer.lr:g} here, or limit the weights" + self._where()
                 )
             state.loss_sum += loss * len(labels)
             state.batch += 1

@@ -24,7 +24,10 @@ from minidrop.errors import CheckpointError
 
 def build(sizes=(5, 4, 3), dtype="float32", seed=0):
     model = md.Sequential(
-        md.Linear(sizes[0], sizes[1], dtype=dtype), md.ReLU(), md.Linear(sizes[1], sizes[2], dtype=dtype), seed=seed
+        md.Linear(sizes[0], sizes[1], dtype=dtype),
+        md.ReLU(),
+        md.Linear(sizes[1], sizes[2], dtype=dtype),
+        seed=seed,
     )
     return model.parameters(), md.Adam(model.parameters())
 
@@ -36,7 +39,9 @@ def saved(tmp_path):
     for slot in optimizer.state.values():
         slot[...] = np.arange(slot.size)
     optimizer.steps = 12
-    state = TrainingState(epoch=3, batch=2, loss_sum=0.1 + 0.2, history=[{"epoch": 1.0, "x": None}], best_epoch=1)
+    state = TrainingState(
+        epoch=3, batch=2, loss_sum=0.1 + 0.2, history=[{"epoch": 1.0, "x": None}], best_epoch=1
+    )
     path = tmp_path / "checkpoint.safetensors"
     best = {name: value + 1 for name, value in parameters.state_dict().items()}
     save_checkpoint(path, parameters, optimizer, state, best=best, config={"seed": 7})
@@ -135,9 +140,14 @@ def test_another_format_version(saved, monkeypatch):
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(CheckpointError, match="cannot write .*file: No space left"), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise OSError(28, "No space left on device")
+
+    def run_out_of_space():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(CheckpointError, match=r"cannot write .*file: No space left"):
+        run_out_of_space()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -168,7 +178,9 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):
     seen = set()
     for attempt in range(6):
         environment = os.environ | {"PYTHONPATH": os.path.dirname(__file__)}
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, env=environment)
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, env=environment
+        )
         assert writer.stdout.readline() == b"ready\n"
         while not path.exists():
             time.sleep(0.001)

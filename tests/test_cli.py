@@ -125,7 +125,9 @@ def test_run_folders_are_numbered(minidrop, tmp_path):
 def test_validation_chooses_the_epoch(minidrop, tmp_path):
     _, out, _ = minidrop("train", *SMALL, "--epochs", 6, "--validation", 200, "--run", "run")
     with open("run/history.csv") as file:
-        errors = [(int(row["validation_errors"]), float(row["validation_loss"])) for row in csv.DictReader(file)]
+        errors = [
+            (int(row["validation_errors"]), float(row["validation_loss"])) for row in csv.DictReader(file)
+        ]
     assert f"6, weights of epoch {1 + errors.index(min(errors))}" in out
     _, out, _ = minidrop("eval", "run", "--part", "validation")
     assert f"({min(errors)[0]}/200)" in out
@@ -158,7 +160,18 @@ def start(*arguments):
     )
 
 
-LONG = ["--layers", "64-64-10", "--dropout", "0.2,0.5", "--epochs", 30, "--optimizer", "adam", "--validation", 50]
+LONG = [
+    "--layers",
+    "64-64-10",
+    "--dropout",
+    "0.2,0.5",
+    "--epochs",
+    30,
+    "--optimizer",
+    "adam",
+    "--validation",
+    50,
+]
 
 
 def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(minidrop, tmp_path, monkeypatch):
@@ -206,7 +219,10 @@ def test_a_config_that_was_edited_after_the_run_is_caught_by_the_checkpoint(mini
     minidrop("train", *SMALL, "--run", "run")
     path = tmp_path / "run/config.json"
     path.write_text(path.read_text().replace("64-16-10", "64-32-10"))
-    refused(minidrop("train", "--resume", "--run", "run", "--epochs", 3), "checkpoint.safetensors is of another model")
+    refused(
+        minidrop("train", "--resume", "--run", "run", "--epochs", 3),
+        "checkpoint.safetensors is of another model",
+    )
     refused(minidrop("eval", "run"), "does not fit config.json")
 
 

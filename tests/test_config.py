@@ -31,19 +31,19 @@ def test_every_initializer_can_be_named(name):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ArgumentError, match="init must be one of constant, normal.*got 'normall'"):
+    with pytest.raises(ArgumentError, match=r"init must be one of constant, normal.*got 'normall'"):
         build("init", "normall", INITIALIZERS)
 
 
 @pytest.mark.parametrize("spec", ["normal:1,2,3", "normal:sigma=1"])
 def test_an_argument_that_does_not_fit_shows_the_usage(spec):
-    with pytest.raises(ArgumentError, match="it is used as normal:std=0.01,mean=0.0"):
+    with pytest.raises(ArgumentError, match=r"it is used as normal:std=0.01,mean=0.0"):
         build("init", spec, INITIALIZERS)
 
 
 def test_an_option_that_no_optimizer_takes_is_refused():
     parameters = md.Linear(2, 2).parameters()
-    with pytest.raises(ArgumentError, match="'adam:beta3=1'.*beta3"):
+    with pytest.raises(ArgumentError, match=r"'adam:beta3=1'.*beta3"):
         build("optimizer", "adam:beta3=1", OPTIMIZERS, parameters)
 
 
@@ -61,7 +61,7 @@ def test_a_configuration_survives_json():
 
 def test_explicit_beats_file_beats_preset(tmp_path):
     file = tmp_path / "study.toml"
-    file.write_text('epochs = 7\nseed = 3\nlayers = [784, 50, 10]\ndropout = [0.2, 0.5]\n')
+    file.write_text("epochs = 7\nseed = 3\nlayers = [784, 50, 10]\ndropout = [0.2, 0.5]\n")
     config = resolve({"seed": 9}, file=file, preset="hinton-relu")
     assert (config.seed, config.epochs, config.layers, config.lr) == (9, 7, "784-50-10", 1.0)
 
@@ -162,7 +162,7 @@ def test_files_that_cannot_be_read(tmp_path, name, text, match):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(DataError, match="cannot read the configuration .*No such file"):
+    with pytest.raises(DataError, match=r"cannot read the configuration .*No such file"):
         read_config(tmp_path / "none.toml")
 
 
@@ -170,7 +170,9 @@ def test_a_missing_file(tmp_path):
 
 
 def test_the_model_has_one_dropout_before_each_matrix():
-    model = build_model(TrainConfig(layers="64-32-16-10", dropout="0.1,0.2,0.3", unit="tanh", mode="inverted"))
+    model = build_model(
+        TrainConfig(layers="64-32-16-10", dropout="0.1,0.2,0.3", unit="tanh", mode="inverted")
+    )
     kinds = [type(layer).__name__ for layer in model.layers]
     assert kinds == ["Dropout", "Linear", "Tanh", "Dropout", "Linear", "Tanh", "Dropout", "Linear"]
     assert [model[i].drop_prob for i in (0, 3, 6)] == [0.1, 0.2, 0.3]
@@ -185,7 +187,12 @@ def test_initial_weights_do_not_depend_on_dropout():
 def test_a_configuration_reaches_the_optimizer():
     config = TrainConfig(optimizer="momentum:form=ema", lr=0.3, momentum=0.7, weight_decay=0.01, limit=2.0)
     optimizer = build_optimizer(config, build_model(config))
-    assert (optimizer.form, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == ("ema", 0.3, 0.7, 0.01)
+    assert (optimizer.form, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (
+        "ema",
+        0.3,
+        0.7,
+        0.01,
+    )
     (projection,) = optimizer.projections
     assert projection.lengths(optimizer.parameters) == {"1.weight": 2.0**0.5, "4.weight": 2.0**0.5}
 
@@ -238,7 +245,7 @@ def test_scalings():
 
 @pytest.mark.parametrize("limit_kind", ["squared", "length"])
 def test_inverted_dropout_follows_the_papers_trajectory(limit_kind):
-    """EXPERIMENTS: with W' = k W, lr k², limit c k and std k, the two are one algorithm, for 60 steps in float64."""
+    """With W' = k W, lr k², limit c k and std k the two modes are one algorithm: 60 steps in float64."""
     common = {
         "layers": "64-24-16-10",
         "dropout": "0.2,0.5,0.3",
@@ -268,7 +275,9 @@ def test_inverted_dropout_follows_the_papers_trajectory(limit_kind):
     for dropout, linear in ((0, 1), (3, 4), (6, 7)):
         keep = paper[1][dropout].rate.keep
         np.testing.assert_allclose(
-            inverted[1][linear].weight.value, keep * paper[1][linear].weight.value, atol=100 * FLOAT64_ROUNDING
+            inverted[1][linear].weight.value,
+            keep * paper[1][linear].weight.value,
+            atol=100 * FLOAT64_ROUNDING,
         )
         np.testing.assert_allclose(
             inverted[1][linear].bias.value, paper[1][linear].bias.value, atol=100 * FLOAT64_ROUNDING

@@ -88,7 +88,9 @@ def peak_of_later_steps(model, batch, features):
     """How many bytes a step has beyond those it began with, at its peak, once the first steps are done."""
     optimizer = md.SGDHinton(model.parameters(), lr=0.1, limit=0.5, weight_decay=1e-3)
     step = md.TrainStep(model, md.SoftmaxCrossEntropy(), optimizer)
-    examples = Examples(RNG.integers(0, 256, (2 * batch, features)).astype(np.uint8), np.zeros(2 * batch, int))
+    examples = Examples(
+        RNG.integers(0, 256, (2 * batch, features)).astype(np.uint8), np.zeros(2 * batch, int)
+    )
     batches = Batches(examples, batch, scaling=md.Scaling(255, 0.1, 0.3))
     for x, labels in batches.epoch(0):
         step(x, labels)
@@ -214,7 +216,18 @@ def test_fit_refuses_epochs_that_are_no_positive_integer(epochs):
 
 # -- stopping and going on -----------------------------------------------------------------------------------
 
-OPTIMIZERS = [md.SGD, md.Momentum, md.SGDHinton, md.Adam, md.AdamW, md.Adagrad, md.Adadelta, md.RMSprop, md.Adamax, md.NAdam]
+OPTIMIZERS = [
+    md.SGD,
+    md.Momentum,
+    md.SGDHinton,
+    md.Adam,
+    md.AdamW,
+    md.Adagrad,
+    md.Adadelta,
+    md.RMSprop,
+    md.Adamax,
+    md.NAdam,
+]
 
 
 class StopAfter:
@@ -288,7 +301,7 @@ def test_resume_refuses_another_model_and_another_optimizer(tmp_path):
     step, batches = build()
     md.fit(step, batches, 1, checkpoint=path)
     single, _ = build(dtype="float32")
-    with pytest.raises(CheckpointError, match="another model: for .* it has float64"):
+    with pytest.raises(CheckpointError, match=r"another model: for .* it has float64"):
         md.fit(single, batches, 2, checkpoint=path, resume=True)
     adam, _ = build(optimizer=md.Adam)
     with pytest.raises(CheckpointError, match="written by SGDHinton, but the optimizer here is Adam"):
@@ -302,7 +315,9 @@ def test_a_run_that_diverges_stops_by_itself_and_keeps_the_last_good_checkpoint(
     path = tmp_path / "checkpoint.safetensors"
     step, batches = build(limit=0)
     schedules = {"lr": lambda epoch: 0.1 if epoch == 0 else 1e6}
-    with pytest.raises(DivergenceError, match=r"in epoch 2, step \d+ \(batch \d of 8\).*last good state is in"):
+    with pytest.raises(
+        DivergenceError, match=r"in epoch 2, step \d+ \(batch \d of 8\).*last good state is in"
+    ):
         md.fit(step, batches, 5, schedules=schedules, checkpoint=path)
     good, _ = build(limit=0)
     md.fit(good, batches, 1, schedules=schedules)

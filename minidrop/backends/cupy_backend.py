@@ -21,7 +21,7 @@ class CupyBackend(Backend):
 
     def __init__(self) -> None:
         try:
-            import cupy  # type: ignore[import-not-found, unused-ignore]
+            import cupy
         except ImportError as error:
             raise BackendError(f"backend cupy: CuPy is not installed ({error}); {INSTALL}") from None
         try:

@@ -54,7 +54,8 @@ class NumpyBackend(Backend):
         column = workspace.array("column", (rows, 1), logits.dtype)
         picked = workspace.array("picked", (rows,), logits.dtype)
         position = workspace.array("position", (rows,), np.intp)
-        np.add(_row_starts(rows, classes), labels, out=position)
+        position[...] = labels
+        position += _row_starts(rows, classes)
         flat = gradient.reshape(-1)
 
         np.max(logits, axis=1, keepdims=True, out=column)
@@ -75,7 +76,7 @@ class NumpyBackend(Backend):
     def limit_row_norms(self, matrix: Array, limit: float, workspace: Workspace) -> None:
         """See `Backend.limit_row_norms`; here a block of rows at a time, which is rescaled while in cache."""
         rows, columns = matrix.shape
-        block = max(1, self.chunk // columns)
+        block = max(1, (self.chunk or matrix.size) // columns)
         for start in range(0, rows, block):
             part = matrix[start : start + block]
             lengths = workspace.array("lengths", (len(part),), matrix.dtype)

@@ -61,7 +61,7 @@ def fetch(
     """
     check_choice("data set to fetch", name, FOLDERS)
     folder = raw_folder(name, data_dir)
-    import pooch  # type: ignore[import-untyped]  # these here: only downloads need them
+    import pooch  # these here: only downloads need them
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 

@@ -29,7 +29,7 @@ def raw_folder(name: str, data_dir: str | os.PathLike[str] | None = None) -> Pat
     """The folder of the files of `name`, under `data_dir`, else $MINIDROP_DATA, else the user's cache."""
     root = data_dir or os.environ.get("MINIDROP_DATA")
     if not root:
-        import pooch  # type: ignore[import-untyped]  # here: it is seldom needed
+        import pooch  # here: it is seldom needed
 
         root = pooch.os_cache("minidrop")
     return Path(os.path.expanduser(root)) / FOLDERS[name] / "raw"

@@ -80,7 +80,7 @@ class DropConnect(StochasticLayer):
             )
 
     def forward(self, x: Array) -> Array:
-        """Y = a(z), or the mean of a over the Gaussian of z."""
+        """y = a(z), or the mean of a over the Gaussian of z."""
         xp, linear = self.backend.xp, self.linear
         self.backend.check(x, f"the input of {self}", (None, linear.in_features), linear.dtype)
         if not self.training and self.per == "example":
@@ -88,35 +88,40 @@ class DropConnect(StochasticLayer):
             return self._moment_matched(x)
         z = self.array("z", (len(x), linear.out_features), linear.dtype)
         step = self.step
+        keep: Array | None = (
+            None  # M; with a mask an example only what was given, since others are drawn again
+        )
         if self.training and self.per == "example":
+            if self._given is not None:
+                keep = xp.broadcast_to(self._given, (len(x), *linear.weight.shape))
             self.step += 1
             for i in range(len(x)):
-                xp.matmul(self._masked(self._example_keep(step, i), 1.0), x[i], out=z[i])
+                xp.matmul(self._masked(self._example_keep(keep, step, i), 1.0), x[i], out=z[i])
         else:
-            keep = self.draw_keep(linear.weight.shape, self.rate) if self.training else None
+            if self.training:
+                keep = self.draw_keep(linear.weight.shape, self.rate)
             xp.matmul(x, self._used(keep).T, out=z)
         if linear.bias is not None:
             z += linear.bias.value
-        self.save(x, step, self.training, output=z)
+        self.save(x, keep, step, self.training, output=z)
         return self.activation.forward(z) if self.activation is not None else z
 
     def backward(self, dy: Array) -> Array:
         """dx, dW and db through the weights that the forward pass used."""
         xp, weight, bias = self.backend.xp, self.linear.weight, self.linear.bias
         dz = dy if self.activation is None or self._saved is None else self.activation.backward(dy)
-        x, step, training = self.saved(dz)
+        x, keep, step, training = self.saved(dz)
         dx = self.array("dx", x.shape, x.dtype)
         if training and self.per == "example":
             outer = self._scratch.array("outer", weight.shape, weight.dtype)
             weight.grad[...] = 0
             for i in range(len(x)):
-                keep = self._example_keep(step, i)
+                keep_i = self._example_keep(keep, step, i)
                 xp.multiply(dz[i][:, None], x[i], out=outer)
-                outer *= keep
+                outer *= keep_i
                 weight.grad[...] += outer
-                xp.matmul(dz[i], self._masked(keep, 1.0), out=dx[i])
+                xp.matmul(dz[i], self._masked(keep_i, 1.0), out=dx[i])
         else:
-            keep = self._mask if training else None
             xp.matmul(dz.T, x, out=weight.grad)
             xp.matmul(dz, self._used(keep), out=dx)
             if keep is not None:
@@ -131,10 +136,21 @@ class DropConnect(StochasticLayer):
         """The keep mask of the last training pass: (out, in), or (B, out, in) with a mask an example."""
         if self.per == "batch":
             return super().mask
-        x, step, training = self._saved or (None, 0, False)
+        x, keep, step, training = self._saved or (None, None, 0, False)
         if not training:
             raise UsageError(f"{self} has no mask before its first forward pass in training")
-        return self.backend.xp.stack([self._example_keep(step, i).copy() for i in range(len(x))])
+        return self.backend.xp.stack([self._example_keep(keep, step, i).copy() for i in range(len(x))])
+
+    def seed(self, seed: int, index: int = 0) -> int:
+        """Draw from the streams (seed, index), the activation from the next; return the next free index."""
+        index = super().seed(seed, index)
+        return index if self.activation is None else self.activation.seed(seed, index)
+
+    def set_step(self, step: int) -> None:
+        """Let the next training pass draw the randomness of `step`."""
+        super().set_step(step)
+        if self.activation is not None:
+            self.activation.set_step(step)
 
     def own_parameters(self) -> dict[str, Parameter]:
         """Weight and, if there is one, bias."""
@@ -152,7 +168,7 @@ class DropConnect(StochasticLayer):
         return self.linear.weight.value if keep is None else self._masked(keep, self.rate.scale)
 
     def _masked(self, keep: Array, factor: float) -> Array:
-        """Factor (M ∘ W)."""
+        """The weights factor * (M ∘ W)."""
         weight = self.linear.weight
         masked = self._scratch.array("masked", weight.shape, weight.dtype)
         self.backend.xp.multiply(weight.value, keep, out=masked)
@@ -160,16 +176,16 @@ class DropConnect(StochasticLayer):
             masked *= factor
         return masked
 
-    def _example_keep(self, step: int, i: int) -> Array:
-        """M_i: given, or lanes i * size ... of the step."""
-        if self._given is not None:
-            return self._given[i]
+    def _example_keep(self, given: Array | None, step: int, i: int) -> Array:
+        """M_i: given, or drawn from the lanes i * size ... of the step."""
+        if given is not None:
+            return given[i]
         weight = self.linear.weight
         keep = self._scratch.array("keep", weight.shape, bool)
         return self.backend.keep_mask(self.stream, step, self.rate.threshold, keep, start=i * weight.size)
 
     def _moment_matched(self, x: Array) -> Array:
-        """Mean over s of a(μ + √v ε_s)."""
+        """The mean over s of a(μ + √v ε_s)."""
         xp, linear, k = self.backend.xp, self.linear, self.rate.keep
         mean = k * (x @ linear.weight.value.T)
         if linear.bias is not None:

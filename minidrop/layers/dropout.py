@@ -63,7 +63,7 @@ class Dropout(StochasticLayer):
         self.per = check_choice("per", per, ("element", "feature"))
 
     def forward(self, x: Array) -> Array:
-        """Y = c x m in training, y = c x in evaluation."""
+        """y = c x m in training, y = c x in evaluation."""
         self.check_input(x)
         inverted = self.mode == "inverted"
         if self.training:
@@ -77,7 +77,7 @@ class Dropout(StochasticLayer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Dx = c dy m in training, dx = c dy in evaluation."""
+        """dx = c dy m in training, dx = c dy in evaluation."""
         keep, factor = self.saved(dy)
         return self._masked("dx", dy, keep, factor)
 

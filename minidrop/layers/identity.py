@@ -13,7 +13,7 @@ class Identity(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        """Y = x."""
+        """y = x."""
         self.check_input(x)
         y = self.array("y", x.shape, x.dtype)
         y[...] = x
@@ -21,7 +21,7 @@ class Identity(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Dx = dy."""
+        """dx = dy."""
         self.saved(dy)
         dx = self.array("dx", dy.shape, dy.dtype)
         dx[...] = dy

@@ -104,9 +104,9 @@ class Layer:
             for prefix, layer in self.leaves()
             for name, parameter in layer.own_parameters().items()
         }
-        arenas = [parameter.arena for parameter in named.values()]
-        if arenas and arenas[0] is not None and list(arenas[0]) == list(named):
-            return arenas[0]
+        arena = next((parameter.arena for parameter in named.values()), None)
+        if arena is not None and dict(arena) == named:
+            return arena
         return ParameterArena(named)
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:

@@ -68,7 +68,7 @@ class Linear(Layer):
         self.seed(seed)
 
     def forward(self, x: Array) -> Array:
-        """Y = x Wᵀ + b."""
+        """y = x Wᵀ + b."""
         self.backend.check(x, f"the input of {self}", (None, self.in_features), self.dtype)
         y = self.array("y", (len(x), self.out_features), self.dtype)
         self.backend.xp.matmul(x, self.weight.value.T, out=y)

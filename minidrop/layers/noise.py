@@ -36,7 +36,7 @@ class GaussianNoise(StochasticLayer):
         self.std = check_range("std", std, 0)
 
     def forward(self, x: Array) -> Array:
-        """Y = x r."""
+        """y = x r."""
         self.check_input(x)
         noise = self._draw(x) if self.training else 1.0
         y = self.array("y", x.shape, x.dtype)
@@ -45,7 +45,7 @@ class GaussianNoise(StochasticLayer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Dx = dy r."""
+        """dx = dy r."""
         (noise,) = self.saved(dy)
         dx = self.array("dx", dy.shape, dy.dtype)
         return self.backend.xp.multiply(dy, noise, out=dx)

@@ -18,7 +18,7 @@ class ReLU(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        """Y = max(x, 0)."""
+        """y = max(x, 0)."""
         self.check_input(x)
         y = self.array("y", x.shape, x.dtype)
         self.backend.xp.maximum(x, 0, out=y)
@@ -26,7 +26,7 @@ class ReLU(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Dx = dy [y > 0], since y > 0 exactly where x > 0."""
+        """dx = dy [y > 0], since y > 0 exactly where x > 0."""
         (y,) = self.saved(dy)
         active = self.array("active", y.shape, bool)
         self.backend.xp.greater(y, 0, out=active)

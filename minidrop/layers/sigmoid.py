@@ -20,7 +20,7 @@ class Sigmoid(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        """Y = 1 / (1 + e^-x)."""
+        """y = 1 / (1 + e^-x)."""
         self.check_input(x)
         y = self.array("y", x.shape, x.dtype)
         self.backend.xp.negative(x, out=y)
@@ -32,7 +32,7 @@ class Sigmoid(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Dx = dy y (1 - y)."""
+        """dx = dy y (1 - y)."""
         (y,) = self.saved(dy)
         dx = self.array("dx", y.shape, y.dtype)
         self.backend.xp.subtract(1, y, out=dx)

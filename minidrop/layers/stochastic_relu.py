@@ -41,7 +41,7 @@ class StochasticReLU(StochasticLayer):
         self.scaled = scaled
 
     def forward(self, x: Array) -> Array:
-        """Y = c max(x, 0) m."""
+        """y = c max(x, 0) m."""
         self.check_input(x)
         y = self.array("y", x.shape, x.dtype)
         self.backend.xp.maximum(x, 0, out=y)
@@ -54,7 +54,7 @@ class StochasticReLU(StochasticLayer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Dx = c dy [y > 0], since y > 0 exactly where m = 1 and x > 0."""
+        """dx = c dy [y > 0], since y > 0 exactly where m = 1 and x > 0."""
         y, factor = self.saved(dy)
         active = self.array("active", y.shape, bool)
         self.backend.xp.greater(y, 0, out=active)

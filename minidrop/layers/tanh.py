@@ -18,7 +18,7 @@ class Tanh(Layer):
     """
 
     def forward(self, x: Array) -> Array:
-        """Y = tanh(x)."""
+        """y = tanh(x)."""
         self.check_input(x)
         y = self.array("y", x.shape, x.dtype)
         self.backend.xp.tanh(x, out=y)
@@ -26,7 +26,7 @@ class Tanh(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """Dx = dy (1 - y²)."""
+        """dx = dy (1 - y²)."""
         (y,) = self.saved(dy)
         dx = self.array("dx", y.shape, y.dtype)
         self.backend.xp.multiply(y, y, out=dx)

@@ -97,7 +97,7 @@ class AdamW(Adam):
 
 
 def update_moments(xp: Any, g: Array, m: Array, v: Array, beta1: float, beta2: float, scratch: Array) -> None:
-    """M ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g², in place."""
+    """m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g², in place."""
     xp.multiply(g, 1 - beta1, out=scratch)
     m *= beta1
     m += scratch

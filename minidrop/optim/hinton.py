@@ -18,9 +18,9 @@ class SGDHinton(Momentum):
     Document 000 publishes a PyTorch class of this name. What its code does differently can be switched on,
     one slip at a time or all with slips="published":
 
-        ascend-first     the first step sets v = g and adds it: it goes uphill, and not by the learning rate
+        ascend-first     the first step with momentum sets v = g and adds it: uphill, whatever η
         ascend-plain     with momentum 0 every step is w ← w + g, without learning rate, and without limit
-        stale-norm       the factor is that of the weights before the update; none at the first step
+        stale-norm       the factor is that of the weights before the update; none at that first step
         limit-norm       `limit` bounds the length, not its square
         limit-output     the output layer is limited too
 
@@ -57,8 +57,10 @@ class SGDHinton(Momentum):
         **options: Any,
     ) -> None:
         super().__init__(parameters, lr, momentum, form="hinton", **options)
-        chosen = self.SLIPS if slips == "published" else (slips,) if isinstance(slips, str) else tuple(slips)
-        self.slips = frozenset(check_choice("slip", slip, (*self.SLIPS, "published")) for slip in chosen)
+        chosen = (slips,) if isinstance(slips, str) else tuple(slips)
+        for slip in chosen:
+            check_choice("slip", slip, (*self.SLIPS, "published"))
+        self.slips = frozenset(self.SLIPS if "published" in chosen else chosen)
         if limit:
             layers = "all" if "limit-output" in self.slips else "hidden"
             self.projections.append(MaxNorm(limit, squared="limit-norm" not in self.slips, layers=layers))
@@ -73,7 +75,7 @@ class SGDHinton(Momentum):
         (v,) = slots
         if self.momentum == 0 and "ascend-plain" in self.slips:
             w += g
-        elif self.momentum and self.steps == 1 and "ascend-first" in self.slips:
+        elif self._makes_velocity() and "ascend-first" in self.slips:
             v[...] = g
             w += v
         else:
@@ -85,12 +87,16 @@ class SGDHinton(Momentum):
             return
         if self._stale is None:
             super().project()
-        elif self.steps > 1:
+        elif not self._makes_velocity():
             for name, factor in self._stale.items():
                 self.parameters[name].value *= factor[:, None]
 
+    def _makes_velocity(self) -> bool:
+        """Whether this is the first step with momentum, at which document 000 makes its buffer."""
+        return self.momentum != 0 and self.velocity_steps == 1
+
     def _row_factors(self) -> dict[str, Array]:
-        """C / max(c, |W_i|) for every limited matrix, as it is now."""
+        """The factors c / max(c, |W_i|) of every limited matrix, as it is now."""
         backend, factors = self.parameters.backend, {}
         for projection in self.projections:
             for name, length in projection.lengths(self.parameters).items():

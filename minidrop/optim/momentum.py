@@ -1,5 +1,6 @@
 """Gradient descent with momentum, in the four forms in which it is written."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from minidrop.backends import Array
@@ -24,7 +25,7 @@ class Momentum(MomentumMixin, Optimizer):
     hinton at that of their own day.
 
     The form torch has two options more, with the semantics of torch.optim.SGD: `dampening` d makes it
-    v ← μ v + (1 - d) g, but v ← g at the first step; `nesterov` makes the weight move by η (g + μ v). As
+    v ← μ v + (1 - d) g, but v ← g at v's first step; `nesterov` makes the weight move by η (g + μ v). As
     there, momentum 0 leaves v alone and moves by η g.
 
     Args:
@@ -66,10 +67,15 @@ class Momentum(MomentumMixin, Optimizer):
         self.form = check_choice("form", form, FORMS)
         self.dampening = check_range("dampening", dampening, 0, 1)
         self.nesterov = nesterov
+        self.velocity_steps = 0
         if form != "torch" and (dampening or nesterov):
             raise ArgumentError(f"dampening and nesterov are options of form torch, not of {form}")
         if nesterov and dampening:
             raise ArgumentError("nesterov needs dampening 0, as in torch.optim.SGD")
+
+    def begin_step(self) -> None:
+        """Count the steps that the velocity takes part in, since its first one is special in form torch."""
+        self.velocity_steps += self.momentum != 0
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change velocity and weight by the form's two formulas."""
@@ -100,8 +106,8 @@ class Momentum(MomentumMixin, Optimizer):
             xp.multiply(g, lr, out=step)
         else:
             v *= mu
-            if self.steps == 1 or self.dampening == 0:
-                v += g  # v is 0 at the first step, so it becomes g
+            if self.velocity_steps == 1 or self.dampening == 0:
+                v += g  # v is 0 at its first step, so it becomes g
             else:
                 xp.multiply(g, 1 - self.dampening, out=step)
                 v += step
@@ -112,3 +118,12 @@ class Momentum(MomentumMixin, Optimizer):
             else:
                 xp.multiply(v, lr, out=step)
         w -= step
+
+    def scalars(self) -> dict[str, float]:
+        """The number of steps, and of those with momentum."""
+        return super().scalars() | {"velocity_steps": self.velocity_steps}
+
+    def restore_scalars(self, scalars: Mapping[str, float]) -> None:
+        """Continue where `scalars` were taken."""
+        super().restore_scalars(scalars)
+        self.velocity_steps = int(scalars["velocity_steps"])

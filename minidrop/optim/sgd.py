@@ -31,7 +31,7 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, **options)
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
-        """W ← w - η g."""
+        """w ← w - η g."""
         step = self.temporary("step", w)
         xp.multiply(g, lr, out=step)
         w -= step
