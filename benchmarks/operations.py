@@ -1,9 +1,9 @@
-"""Is each operation that the NumPy backend overrides faster than its plain definition?
+"""What does each override of the NumPy backend gain over its plain definition?
 
     python -m benchmarks.operations
 
 Override and definition run in turn, in rounds; a row gives the median time of both and the median of the
-rounds' ratios.
+rounds' ratios. Not shown here: the overrides also leave no temporary arrays behind.
 """
 
 from collections.abc import Callable

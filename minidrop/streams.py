@@ -21,6 +21,10 @@ import numpy as np
 from minidrop.errors import ArgumentError, check_count
 
 
+#: lanes in a Philox block of four words
+_BLOCK = 16
+
+
 class Purpose(IntEnum):
     """What a stream is used for; streams of different purposes never share a bit."""
 
@@ -41,6 +45,15 @@ def check_seed(seed: int) -> int:
     if seed >= 1 << 64:
         raise ArgumentError(f"seed must be below 2^64, got {seed}")
     return seed
+
+
+def next_lanes(bits: np.random.Philox, n: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
+    """The next n lanes of `bits`: each 64-bit word gives four of 16 bits, the lowest first.
+
+    Of the last word the lanes that are not asked for are lost, so only the last call may ask for an n that is
+    no multiple of 4.
+    """
+    return bits.random_raw(-(-n // 4)).astype("<u8", copy=False).view("<u2")[:n]
 
 
 @dataclass(frozen=True)
@@ -70,13 +83,9 @@ class Stream:
         return np.random.Philox(key=key, counter=np.array((block, step, 0, 0), np.uint64))
 
     def lanes(self, n: int, step: int, start: int = 0) -> np.ndarray[Any, np.dtype[np.uint16]]:
-        """The 16-bit lanes start ... start + n - 1 of `step`, uniform on 0 ... 65535, shape (n,).
-
-        Each 64-bit word of the generator gives four lanes, the lowest bits first; a block gives sixteen.
-        """
-        block, skip = divmod(start, 16)
-        words = self.bits(step, block).random_raw(-(-(skip + n) // 4))
-        return words.astype("<u8", copy=False).view("<u2")[skip : skip + n]
+        """The 16-bit lanes start ... start + n - 1 of `step`, uniform on 0 ... 65535, shape (n,)."""
+        block, skip = divmod(start, _BLOCK)
+        return next_lanes(self.bits(step, block), skip + n)[skip:]
 
     def generator(self, step: int) -> np.random.Generator:
         """NumPy's `Generator` over the stream, for what only the host draws: normals and uniforms."""

@@ -125,7 +125,7 @@ def test_after_the_first_step_a_step_allocates_no_array(dropout):
     Both have a fixed size (see NumpyBackend.keep_mask for the words). Whatever else a step allocated would be
     larger for the larger batch: already its labels differ by 4800 bytes.
     """
-    ufunc_buffer, words, objects = 8192 * 4, 32 * 1024 if dropout else 0, 4096
+    ufunc_buffer, words, objects = 8192 * 4, 64 * 1024 if dropout else 0, 4096
     small = peak_of_later_steps(network(400, dropout=dropout), 200, 300)
     large = peak_of_later_steps(network(800, dropout=dropout), 800, 300)
     assert small < ufunc_buffer + words + objects
