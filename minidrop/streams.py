@@ -20,7 +20,6 @@ import numpy as np
 
 from minidrop.errors import ArgumentError, check_count
 
-
 #: lanes in a Philox block of four words
 _BLOCK = 16
 
