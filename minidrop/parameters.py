@@ -1,6 +1,7 @@
 """Parameters, and the flat memory that the parameters of a model share."""
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from math import prod
 from typing import Any
 
@@ -86,6 +87,22 @@ class Parameter:
         if self._grad is None:
             self._grad = self.backend.xp.zeros(self.shape, self.dtype)
         return self._grad
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Parameter":
+        """A parameter of no arena with copies of value and gradient, if they are there already."""
+        twin = copy(self)
+        twin.arena = None
+        twin._value = None if self._value is None else self._value.copy()
+        twin._grad = None if self._grad is None else self._grad.copy()
+        return twin
+
+    def convert(self, dtype: Any) -> None:
+        """Have value and gradient in `dtype` from now on; UsageError if they lie in an arena already."""
+        if self.arena is not None:
+            raise UsageError("a parameter keeps its dtype once it is part of a model; convert a copy")
+        self.dtype = check_dtype(dtype)
+        self._value = None if self._value is None else self._value.astype(self.dtype)
+        self._grad = None if self._grad is None else self._grad.astype(self.dtype)
 
     def move_into(self, arena: "ParameterArena", value: Array, grad: Array) -> None:
         """Let `value` and `grad`, views of the arena, be this parameter's memory from now on."""

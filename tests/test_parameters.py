@@ -1,5 +1,7 @@
 """Parameters, the flat arena that they share, and the way in and out of it by name."""
 
+import copy
+
 import numpy as np
 import pytest
 from tolerances import FLOAT32_ROUNDING
@@ -245,3 +247,29 @@ def test_weights_go_to_pytorch_and_back_by_name(direction):
             ours.load_state_dict(theirs.state_dict())
         expected = theirs(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(ours.forward(x), expected, rtol=FLOAT32_ROUNDING)
+
+
+def test_a_copied_model_is_a_model_of_its_own():
+    model = md.Sequential(md.Linear(4, 3), md.Tanh(), md.Linear(3, 2))
+    arena = model.parameters()
+    twin = copy.deepcopy(model)
+    assert twin.parameters() is not arena
+    assert twin.backend is model.backend
+    np.testing.assert_array_equal(twin.parameters().flat_values, arena.flat_values)
+    twin.parameters().flat_values[...] = 0
+    assert arena.flat_values.any()
+
+
+def test_astype_rounds_a_copy_and_leaves_the_model():
+    model = md.Sequential(md.Linear(4, 3), md.DropConnect(3, 2), seed=1)
+    double = model.astype("float64")
+    assert {p.dtype for p in double.parameters().values()} == {np.dtype("float64")}
+    assert {p.dtype for p in model.parameters().values()} == {np.dtype("float32")}
+    np.testing.assert_array_equal(double.parameters().flat_values, model.parameters().flat_values)
+
+
+def test_a_parameter_in_an_arena_keeps_its_dtype():
+    model = md.Linear(2, 2)
+    model.parameters()
+    with pytest.raises(UsageError, match="keeps its dtype once it is part of a model"):
+        model.weight.convert("float64")

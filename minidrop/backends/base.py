@@ -38,6 +38,10 @@ class Backend:
     #: whether looking at a value costs nothing (on a device it waits for all work before it)
     values_are_cheap: bool = False
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
+        """There is one backend object of a kind, also for a copied model."""
+        return self
+
     def device(self) -> str:
         """Where the arrays live."""
         return "host"

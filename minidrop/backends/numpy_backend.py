@@ -58,7 +58,7 @@ class NumpyBackend(Backend):
         position += _row_starts(rows, classes)
         flat = gradient.reshape(-1)
 
-        # the methods of the ufuncs and arrays: the functions of the same names take as long as the work itself
+        # methods of ufuncs and arrays, since the functions of these names cost as much as the work itself
         np.maximum.reduce(logits, axis=1, keepdims=True, out=column)
         np.subtract(logits, column, out=gradient)
         flat.take(position, out=picked, mode="clip")

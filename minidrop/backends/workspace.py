@@ -27,6 +27,10 @@ class Workspace:
         self._buffers: dict[tuple[str, Any], Any] = {}
         self._views: dict[tuple[str, tuple[int, ...], Any], Any] = {}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Workspace":
+        """A copied layer gets an empty workspace: what a buffer holds means nothing between two passes."""
+        return Workspace(self.xp, reuse=self.reuse)
+
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         """An array of `shape` and `dtype` whose content is undefined."""
         if not self.reuse:

@@ -1,6 +1,7 @@
 """What every layer is: a forward pass, the backward pass beside it, and the memory between the two."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,20 @@ class Layer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Copy all parameters from arrays by name; see `ParameterArena.load_state_dict`."""
         self.parameters().load_state_dict(state)
+
+    def astype(self, dtype: Any) -> "Layer":
+        """A copy of the layer, forward state left out, whose parameters have another dtype.
+
+        >>> import minidrop as md
+        >>> md.Linear(2, 3).astype("float64").weight.dtype
+        dtype('float64')
+        """
+        twin = deepcopy(self)
+        for _, leaf in twin.leaves():
+            leaf._saved = None
+            for parameter in leaf.own_parameters().values():
+                parameter.convert(dtype)
+        return twin
 
     def seed(self, seed: int, index: int = 0) -> int:
         """Draw from the streams (seed, index), and return the next free index.

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from minidrop.backends import Array, Backend
 from minidrop.errors import check_count
 from minidrop.initializers import Fans, Initializer, TorchLinear
@@ -49,7 +51,7 @@ class Linear(Layer):
         super().__init__(backend)
         self.in_features = check_count("in_features", in_features)
         self.out_features = check_count("out_features", out_features)
-        self.dtype = check_dtype(dtype)
+        dtype = check_dtype(dtype)
         fans = Fans(fan_in=in_features, fan_out=out_features)
         init = init or TorchLinear()
         self.weight = Parameter(
@@ -57,15 +59,21 @@ class Linear(Layer):
             init,
             fans,
             backend=self.backend,
-            dtype=self.dtype,
+            dtype=dtype,
             rows_are_units=True,
         )
         self.bias: Parameter | None = None
         if bias:
             self.bias = Parameter(
-                (out_features,), bias_init or init, fans, backend=self.backend, dtype=self.dtype, slot=1
+                (out_features,), bias_init or init, fans, backend=self.backend, dtype=dtype, slot=1
             )
         self.seed(seed)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of weights, inputs and outputs."""
+        dtype: np.dtype[Any] = self.weight.dtype
+        return dtype
 
     def forward(self, x: Array) -> Array:
         """y = x Wᵀ + b."""
