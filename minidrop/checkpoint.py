@@ -102,13 +102,14 @@ def save_weights(path: str | Path, weights: HostArrays) -> None:
 
 
 def load_weights(path: str | Path) -> HostArrays:
-    """The weights of a checkpoint or a weights file, by name.
+    """The weights of a weights file, or of a checkpoint the best ones so far, by name.
 
     Raises:
         CheckpointError: if the file is missing, damaged or no checkpoint of minidrop.
     """
     tensors, _ = _read(Path(path))
-    return {name: value for name, value in tensors.items() if "/" not in name}
+    best = {name.removeprefix("best/"): tensors[name] for name in tensors if name.startswith("best/")}
+    return best or {name: value for name, value in tensors.items() if "/" not in name}
 
 
 def load_checkpoint(
@@ -174,15 +175,12 @@ def _digest(tensors: HostArrays, header: str) -> str:
 
 
 def _write(path: Path, tensors: HostArrays, header: dict[str, Any]) -> None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     text = json.dumps(header)
-    with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, {"minidrop": f"{_digest(tensors, text)}\n{text}"})
-        except SafetensorError as error:
-            raise OSError(0, str(error)) from None
+    content = save(tensors, {"minidrop": f"{_digest(tensors, text)}\n{text}"})
+    with replacing(path) as temporary:  # save_file would leave a file of its own behind if killed
+        temporary.write_bytes(content)
 
 
 def _read(path: Path) -> tuple[HostArrays, dict[str, Any]]:

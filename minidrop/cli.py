@@ -22,6 +22,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="The data sets: where they are, and how to get them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+INTERRUPTED = 130  # what a shell makes of SIGINT
 Folder = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
 
 
@@ -36,14 +37,16 @@ def train(
 ) -> None:
     """Train a network and write a run folder with its weights, history and curves.
 
-    Without options it learns the embedded digits. A preset changes the defaults that are shown here, a
-    configuration file changes those, and options change these.
+    Without options it learns the embedded digits. A preset changes the defaults, a configuration file changes
+    the preset, and options change both.
     """
     from minidrop.config import resolve
     from minidrop.progress import make_reporter, silent
-    from minidrop.runs import Run, next_folder, open_run
+    from minidrop.runs import Run, open_run
 
     explicit = {key: value for key, value in options.items() if value is not None}
+    if run == "":
+        raise typer.BadParameter("--run needs a folder")
     if resume:
         if run is None or config is not None or preset is not None:
             raise typer.BadParameter(
@@ -52,7 +55,7 @@ def train(
         this = open_run(run, explicit)
     else:
         chosen = resolve(explicit, file=config, preset=preset)
-        this = Run(chosen, Path(run) if run is not None else next_folder(chosen.dataset))
+        this = Run(chosen, None if run is None else Path(run))
         this.create()
     size = this.model.parameters().size
     typer.echo(f"{this.dataset.name}: {this.train.size} training examples, {size:,} parameters")
@@ -60,14 +63,14 @@ def train(
     since = time.perf_counter()
     try:
         state, result = this.execute(resume=resume, reporter=silent if quiet else make_reporter())
-    except Interrupted as error:
-        raise Interrupted(f"{error}; go on with: minidrop train --resume --run {this.folder}") from None
+    except (Interrupted, KeyboardInterrupt) as error:
+        what = str(error) or "interrupted"
+        raise Interrupted(f"{what}; go on with: minidrop train --resume --run {this.folder}") from None
     _summary(this, state, time.perf_counter() - since)
     typer.echo(f"test {result}")
 
 
 def _summary(this: Any, state: Any, seconds: float) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     row = state.history[state.best_epoch - 1]
@@ -80,12 +83,28 @@ def _summary(this: Any, state: Any, seconds: float) -> None:
             table.add_row(f"{part} loss, error", f"{row[f'{part}_loss']:.4f}, {row[f'{part}_error']:.2f} %")
     table.add_row("largest row norm", f"{row['largest_row_norm']:.3f}")
     table.add_row("figure", str(this.folder / "curves.png"))
-    Console().print(table)
+    _show(table)
+
+
+def _show(table: Any) -> None:
+    from rich.console import Console
+
+    Console(markup=False, highlight=False).print(table)  # a path may hold what looks like markup
 
 
 def _train_signature() -> inspect.Signature:
     """The options of `train`: those of the command, then one for each key of the configuration."""
     from minidrop.config import PRESETS, TrainConfig
+    from minidrop.initializers import INITIALIZERS
+    from minidrop.optim import OPTIMIZERS
+    from minidrop.optim.schedules import SCHEDULES
+
+    registries: dict[str, Any] = {
+        "init": INITIALIZERS,
+        "optimizer": OPTIMIZERS,
+        "lr_schedule": SCHEDULES,
+        "momentum_schedule": SCHEDULES,
+    }
 
     def option(name: str, kind: Any, default: Any, *decls: str, **settings: Any) -> inspect.Parameter:
         annotation = Annotated[kind, typer.Option(*decls, **settings)]
@@ -96,21 +115,22 @@ def _train_signature() -> inspect.Signature:
         option(
             "config", text, None, help="TOML or JSON file with the keys below, such as a run's config.json."
         ),
-        option("preset", text, None, help=f"{', '.join(PRESETS)}; by default the data set's."),
+        option(
+            "preset",
+            text,
+            None,
+            help=f"{', '.join(PRESETS)}; by default the data set's. The defaults below are those of digits.",
+        ),
         option("run", text, None, help="Run folder; by default the next free runs/DATASET-NNN."),
         option("resume", bool, False, "--resume", help="Go on with the run in --run."),
         option("quiet", bool, False, "--quiet", help="No progress."),
     ]
     for key in fields(TrainConfig):
         kind = key.type if isinstance(None, key.type) else key.type | None  # type: ignore[arg-type, operator]
-        default = (
-            "none"
-            if key.default is None
-            else str(key.default).lower()
-            if key.type is bool
-            else str(key.default)
-        )
-        parameters.append(option(key.name, kind, None, help=key.metadata["help"], show_default=default))
+        names = f" Known: {', '.join(registries[key.name])}." if key.name in registries else ""
+        default = str(key.default).lower() if key.type is bool else str(key.default)
+        shown = "" if key.default is None else f" Default: {default}"
+        parameters.append(option(key.name, kind, None, help=f"{key.metadata['help']}{names}{shown}"))
     return inspect.Signature(parameters)
 
 
@@ -135,14 +155,15 @@ def evaluate(
     run: Folder,
     part: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     data_dir: Annotated[str | None, typer.Option(help="Folder with the data, if not the run's.")] = None,
+    backend: Annotated[str | None, typer.Option(help="numpy or cupy, if not the run's.")] = None,
 ) -> None:
-    """Evaluate the weights of a run."""
+    """Evaluate the weights of a run: the best of its epochs, or the last."""
     from minidrop.runs import open_run
 
-    this = open_run(run, {"data_dir": data_dir} if data_dir is not None else {})
-    path = this.load_weights()
+    changes = {"data_dir": data_dir, "backend": backend}
+    this = open_run(run, {key: value for key, value in changes.items() if value is not None}, tuple(changes))
+    this.load_weights()
     result = this.evaluate(part)
-    typer.echo(f"weights: {path}")
     typer.echo(f"{part} loss {result.loss:.4f}")
     typer.echo(f"{part} {result}")
 
@@ -150,7 +171,6 @@ def evaluate(
 @app.command()
 def info() -> None:
     """Show versions, backends, devices, BLAS and threads."""
-    from rich.console import Console
     from rich.table import Table
 
     from minidrop.versions import backends, versions
@@ -160,26 +180,28 @@ def info() -> None:
         table.add_row(name, value)
     for name, value in backends().items():
         table.add_row(f"backend {name}", value.removeprefix(f"backend {name}: "))
-    Console().print(table)
+    _show(table)
 
 
 @data_app.command("list")
 def data_list(data_dir: Annotated[str | None, typer.Option(help="Folder to look in.")] = None) -> None:
     """List the data sets and whether they are here."""
-    from rich.console import Console
     from rich.table import Table
 
     from minidrop.data import DATASETS, load
 
-    table = Table("data set", "training", "test", "inputs", "state")
+    table = Table("data set", "training", "test", "inputs")
+    missing = []
     for name in DATASETS:
         try:
             found = load(name, data_dir)
         except MinidropError as error:
-            table.add_row(name, "", "", "", str(error))
+            missing.append(f"{name}: {error}")
         else:
-            table.add_row(name, str(len(found.train)), str(len(found.test)), str(found.features), "ready")
-    Console().print(table)
+            table.add_row(name, str(len(found.train)), str(len(found.test)), str(found.features))
+    _show(table)
+    for line in missing:
+        typer.echo(line)
 
 
 @data_app.command("fetch")
@@ -198,14 +220,16 @@ def main() -> None:
     command = typer.main.get_command(app)
     try:
         status = command.main(prog_name="minidrop", standalone_mode=False)
+        if status == INTERRUPTED:  # typer keeps the KeyboardInterrupt for itself
+            _fail("interrupted", INTERRUPTED)
     except DivergenceError as error:
         status = _fail(error, 1)
     except Interrupted as error:
-        status = _fail(error, 130)
+        status = _fail(error, INTERRUPTED)
     except (MinidropError, OSError) as error:
         status = _fail(error, 2)
-    except KeyboardInterrupt:
-        status = _fail("interrupted", 130)
+    except MemoryError as error:
+        status = _fail(f"not enough memory: {error}", 2)
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's own complaints about the command line have it
             raise
@@ -214,7 +238,9 @@ def main() -> None:
 
 
 def _fail(error: object, status: int) -> int:
-    typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+    text = " ".join(str(error).split())
+    if text:  # without a command typer shows the help, and says nothing more
+        typer.echo(f"error: {text}", err=True)
     return status
 
 

@@ -4,11 +4,12 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from minidrop.backends import get_backend
 from minidrop.errors import ArgumentError, DataError, check_choice, check_count, check_range
 from minidrop.streams import check_seed
 
@@ -50,7 +51,7 @@ class TrainConfig:
     momentum: float | None = _key(0.5, "Initial momentum, for optimizers that have one.")
     lr_schedule: str = _key("exponential:0.99", "Learning rate by epoch: constant, exponential:DECAY, ...")
     momentum_schedule: str = _key("linear:0.95,40", "Momentum by epoch: linear:FINAL,EPOCHS, constant, ...")
-    weight_decay: float = _key(0.0, "Weight decay.")
+    weight_decay: float | None = _key(None, "Weight decay; the optimizer's own default unless given.")
     limit: float = _key(15.0, "Max-norm: largest squared length of a unit's incoming weights; 0 for none.")
     limit_kind: str = _key("squared", "Whether the limit bounds the squared length or the length.")
     limit_layers: str = _key("hidden", "Which layers the limit is for: hidden or all.")
@@ -59,11 +60,11 @@ class TrainConfig:
     drop_last: bool = _key(False, "Leave out a last batch that is smaller.")
     seed: int = _key(0, "Of initial weights, masks, shuffles and the validation split.")
     dtype: str = _key("float32", "float32 or float64.")
-    backend: str = _key("numpy", "numpy or cupy.")
+    backend: str | None = _key(None, "numpy or cupy; else MINIDROP_BACKEND, else numpy.")
     checkpoint_every: int = _key(1, "Epochs between checkpoints.")
 
     def __post_init__(self) -> None:
-        for name in ("unit", "mode", "per", "limit_kind", "limit_layers", "normalise", "dtype", "backend"):
+        for name in CHOICES:
             check_choice(name.replace("_", " "), getattr(self, name), CHOICES[name])
         check_choice("data set", self.dataset, DEFAULT_PRESETS)
         sizes, drops = self.layer_sizes(), self.drop_probs()
@@ -80,7 +81,8 @@ class TrainConfig:
             check_range("lr", self.lr, 0)
         if self.momentum is not None:
             check_range("momentum", self.momentum, 0, 1, exclude_high=True)
-        check_range("weight decay", self.weight_decay, 0)
+        if self.weight_decay is not None:
+            check_range("weight decay", self.weight_decay, 0)
         check_range("limit", self.limit, 0)
         if self.match_paper and self.mode != "inverted":
             raise ArgumentError("match_paper rescales mode inverted; with mode paper there is nothing to do")
@@ -128,7 +130,6 @@ CHOICES = {
     "limit_layers": ("hidden", "all"),
     "normalise": ("none", "unit", "standard"),
     "dtype": ("float32", "float64"),
-    "backend": ("numpy", "cupy"),
 }
 
 
@@ -137,23 +138,28 @@ def resolve(
 ) -> TrainConfig:
     """The configuration of a run: the preset, changed by the file, changed by what is `explicit`.
 
+    The backend is named, and the data folder absolute, so that the configuration means the same elsewhere.
+
     A preset's learning rate, momentum and schedules belong to its optimizer: with another one they are that
     optimizer's own defaults, unless given.
 
     Raises:
         ArgumentError: for an unknown key or preset, or a value that cannot be used.
+        BackendError: for a backend that does not exist or run here.
 
     >>> resolve({"optimizer": "adam"}).lr is None
     True
     """
     changes = {**(read_config(file) if file else {}), **explicit}
     if preset is None:
-        preset = DEFAULT_PRESETS.get(changes.get("dataset", "digits"), "digits")
+        preset = DEFAULT_PRESETS.get(str(changes.get("dataset", "digits")), "digits")
     base = read_preset(preset)
     before = base.get("optimizer", TrainConfig.optimizer)
     if _name(changes.get("optimizer", before)) != _name(before):
         base |= _OWN_DEFAULTS
-    return from_dict({**base, **changes})
+    config = from_dict({**base, **changes})
+    folder = None if config.data_dir is None else str(Path(config.data_dir).absolute())
+    return replace(config, backend=get_backend(config.backend).name, data_dir=folder)
 
 
 def _name(spec: Any) -> str:
@@ -190,7 +196,12 @@ def _convert(key: str, value: Any, wanted: str, source: str) -> Any:
         return None
     if not isinstance(value, accepted) or (isinstance(value, bool) and accepted is not bool):  # type: ignore[arg-type]
         raise ArgumentError(f"{source}: {key} must be of type {wanted}, got {value!r}")
-    return float(value) if accepted == (int, float) else value
+    if accepted != (int, float):
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        raise ArgumentError(f"{source}: {key} is too large: {str(value)[:20]}...") from None
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

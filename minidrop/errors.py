@@ -7,6 +7,8 @@ each also is the built-in exception that a Python reader would expect at that pl
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 
 class MinidropError(Exception):
     """Base class of everything that minidrop raises on purpose."""
@@ -57,11 +59,11 @@ def check_range(
     """
     closing = ")" if exclude_high or high == math.inf else "]"
     expected = f"{name} must be a number in [{low:g}, {high:g}{closing}, got {value!r}"
-    if isinstance(value, bool | str | bytes):
+    if isinstance(value, bool | np.bool_ | str | bytes):
         raise ArgumentError(expected)
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(expected) from None
     if not (math.isfinite(number) and low <= number <= high) or (exclude_high and number == high):
         raise ArgumentError(expected)
@@ -77,7 +79,7 @@ def check_count(name: str, value: int, minimum: int = 1) -> int:
     >>> check_count("batch size", 100)
     100
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < minimum:
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__") or int(value) < minimum:
         raise ArgumentError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     return int(value)
 

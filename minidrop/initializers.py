@@ -6,12 +6,12 @@ differ by rounding only.
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from minidrop.errors import check_choice
+from minidrop.errors import check_choice, check_range
 from minidrop.streams import Purpose, Stream
 
 HostArray = np.ndarray[Any, np.dtype[np.float64]]
@@ -44,6 +44,9 @@ class Constant:
 
     value: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_range("value", self.value, -inf)
+
     def __call__(self, rng: np.random.Generator, fans: Fans, out: HostArray) -> None:
         """Fill `out`."""
         out[:] = self.value
@@ -59,6 +62,10 @@ class Normal:
 
     std: float = 0.01
     mean: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("std", self.std, 0)
+        check_range("mean", self.mean, -inf)
 
     def __call__(self, rng: np.random.Generator, fans: Fans, out: HostArray) -> None:
         """Fill `out`."""
@@ -78,6 +85,10 @@ class Uniform:
     low: float = -0.1
     high: float = 0.1
 
+    def __post_init__(self) -> None:
+        check_range("low", self.low, -inf)
+        check_range("high", self.high, self.low)
+
     def __call__(self, rng: np.random.Generator, fans: Fans, out: HostArray) -> None:
         """Fill `out`."""
         rng.random(out=out)
@@ -91,6 +102,9 @@ class FanIn:
 
     gain: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_range("gain", self.gain, 0)
+
     def __call__(self, rng: np.random.Generator, fans: Fans, out: HostArray) -> None:
         """Fill `out`."""
         Normal(self.gain / sqrt(fans.fan_in))(rng, fans, out)
@@ -102,6 +116,9 @@ class XavierNormal:
 
     gain: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_range("gain", self.gain, 0)
+
     def __call__(self, rng: np.random.Generator, fans: Fans, out: HostArray) -> None:
         """Fill `out`."""
         Normal(self.gain * sqrt(2 / (fans.fan_in + fans.fan_out)))(rng, fans, out)
@@ -112,6 +129,9 @@ class XavierUniform:
     """U[-a, a) with a = gain sqrt(6 / (fan_in + fan_out)); Glorot & Bengio 2010, eq. 16."""
 
     gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_range("gain", self.gain, 0)
 
     def __call__(self, rng: np.random.Generator, fans: Fans, out: HostArray) -> None:
         """Fill `out`."""
@@ -127,6 +147,7 @@ class KaimingNormal:
     fan: str = "in"
 
     def __post_init__(self) -> None:
+        check_range("gain", self.gain, 0)
         check_fan(self.fan)
 
     def __call__(self, rng: np.random.Generator, fans: Fans, out: HostArray) -> None:
@@ -142,6 +163,7 @@ class KaimingUniform:
     fan: str = "in"
 
     def __post_init__(self) -> None:
+        check_range("gain", self.gain, 0)
         check_fan(self.fan)
 
     def __call__(self, rng: np.random.Generator, fans: Fans, out: HostArray) -> None:

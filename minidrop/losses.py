@@ -2,6 +2,7 @@
 
 from minidrop.backends import Array, Backend, Workspace, get_backend
 from minidrop.errors import ArrayError, UsageError, check_choice
+from minidrop.parameters import DTYPES
 
 
 class SoftmaxCrossEntropy:
@@ -43,6 +44,8 @@ class SoftmaxCrossEntropy:
         """
         self.backend.check(logits, "the logits", (None, None))
         self.backend.check(labels, "the labels", (len(logits),))
+        if logits.dtype not in DTYPES:
+            raise ArrayError(f"the logits must be float32 or float64, got {logits.dtype}")
         if labels.dtype.kind not in "iu":
             raise ArrayError(f"the labels must be integers, got {labels.dtype.name}")
         if self.backend.values_are_cheap:
@@ -55,7 +58,7 @@ class SoftmaxCrossEntropy:
         return self.backend.softmax_cross_entropy(logits, labels, scale, self._gradient, self._scratch)
 
     def backward(self) -> Array:
-        """Dz = c (p - onehot(t)), shape (B, classes); UsageError before a forward pass."""
+        """dz = c (p - onehot(t)), shape (B, classes); UsageError before a forward pass."""
         if self._gradient is None:
             raise UsageError("SoftmaxCrossEntropy.backward needs a forward pass first")
         return self._gradient

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from minidrop.backends import Array, Backend
-from minidrop.errors import ArrayError, UsageError, check_choice
+from minidrop.errors import ArgumentError, ArrayError, UsageError
 from minidrop.initializers import Fans, Initializer
 from minidrop.streams import Purpose, Stream
 
 #: how many elements of an initial value are drawn at a time, so that a large one needs no second copy
 _DRAW = 1 << 20
+
+#: what arrays may hold; complex128 is for proofs by complex step
+DTYPES = (np.dtype("float32"), np.dtype("float64"), np.dtype("complex128"))
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
@@ -22,8 +25,11 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     >>> check_dtype("float64")
     dtype('float64')
     """
-    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-    return np.dtype(check_choice("dtype", name, ("float32", "float64", "complex128")))
+    try:
+        return DTYPES[DTYPES.index(np.dtype(dtype if dtype is not None else "void"))]
+    except (TypeError, ValueError):
+        names = ", ".join(map(str, DTYPES))
+        raise ArgumentError(f"dtype must be one of {names}; got {dtype!r}") from None
 
 
 class Parameter:
@@ -53,6 +59,8 @@ class Parameter:
         slot: int = 0,
         rows_are_units: bool = False,
     ) -> None:
+        if not callable(initializer):
+            raise ArgumentError(f"an initializer is an object such as Normal(0.01), got {initializer!r}")
         self.shape = shape
         self.size = prod(shape)
         self.initializer = initializer
@@ -193,34 +201,43 @@ class ParameterArena(Mapping[str, Parameter]):
         return self.backend.xp.zeros(self.size, self.dtype)
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Host copies of all values by name: what `torch.nn.Module.load_state_dict` takes, as arrays."""
-        return {name: np.array(self.backend.to_host(p.value)) for name, p in self.items()}
+        """Host copies of all values by name; see `minidrop.parameters.state_dict`."""
+        return state_dict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Copy values from `state`, whose names, shapes and dtypes must be exactly these.
+        """Copy all values from arrays by name; see `minidrop.parameters.load_state_dict`."""
+        load_state_dict(self, state)
 
-        Nothing is changed unless everything fits. PyTorch tensors on the CPU are taken as they are.
 
-        Raises:
-            ArrayError: naming the first difference.
-        """
-        missing, foreign = [n for n in self if n not in state], [n for n in state if n not in self]
-        if missing or foreign:
+def state_dict(parameters: Mapping[str, Parameter]) -> dict[str, np.ndarray[Any, Any]]:
+    """Host copies of all values by name.
+
+    The names are those of `torch.nn.Sequential`: {name: torch.from_numpy(value), ...} is what its
+    `load_state_dict` takes.
+    """
+    return {name: np.array(p.backend.to_host(p.value)) for name, p in parameters.items()}
+
+
+def load_state_dict(parameters: Mapping[str, Parameter], state: Mapping[str, Any]) -> None:
+    """Copy values from `state`, whose names, shapes and dtypes must be exactly those of `parameters`.
+
+    Nothing is changed unless everything fits. PyTorch tensors on the CPU are taken as they are.
+
+    Raises:
+        ArrayError: naming the first difference.
+    """
+    missing, foreign = [n for n in parameters if n not in state], [n for n in state if n not in parameters]
+    if missing or foreign:
+        differences = (("missing", missing), ("unexpected", foreign))
+        what = "; ".join(f"{word} {', '.join(names)}" for word, names in differences if names)
+        raise ArrayError(f"the weights are of another architecture: {what}")
+    arrays = {name: np.asarray(state[name]) for name in parameters}
+    for name, parameter in parameters.items():
+        array = arrays[name]
+        if array.shape != parameter.shape or array.dtype != parameter.dtype:
             raise ArrayError(
-                "the weights are of another architecture: "
-                + "; ".join(
-                    f"{what} {', '.join(names)}"
-                    for what, names in (("missing", missing), ("unexpected", foreign))
-                    if names
-                )
+                f"{name} must be {parameter.dtype} of shape {parameter.shape}, got {array.dtype} of shape "
+                f"{array.shape}"
             )
-        arrays = {name: np.asarray(state[name]) for name in self}
-        for name, parameter in self.items():
-            array = arrays[name]
-            if array.shape != parameter.shape or array.dtype != parameter.dtype:
-                raise ArrayError(
-                    f"{name} must be {parameter.dtype} of shape {parameter.shape}, got {array.dtype} of "
-                    f"shape {array.shape}"
-                )
-        for name, parameter in self.items():
-            parameter.value = self.backend.asarray(arrays[name])
+    for name, parameter in parameters.items():
+        parameter.value = parameter.backend.asarray(arrays[name])

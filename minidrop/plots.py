@@ -38,7 +38,8 @@ def plot_history(
         marker = "o" if len(values) < 3 else None
         return axes.plot(epochs, values, label=label, color=COLOURS[colour], marker=marker, **style)[0]
 
-    for name in ("train", "validation", "test"):
+    curve(loss, "train_loss", "train (with its noise)", "train")
+    for name in ("validation", "test"):
         curve(loss, f"{name}_loss", name, name)
     for name in ("validation", "test"):
         curve(error, f"{name}_error", name, name)
@@ -63,7 +64,7 @@ def plot_history(
         norms.axhline(limit, color="0.4", linestyle=":", label=f"limit {limit:.4g}")
     norms.set_ylabel("length of incoming weights")
     norms.set_ylim(bottom=0)
-    norms.legend()
+    norms.legend(loc="lower right")
 
     for axes in (loss, error, rates, norms):
         axes.set_xlabel("epoch")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from minidrop.checkpoint import Row
@@ -24,10 +24,9 @@ class Report(Protocol):
 class Reporter(Protocol):
     """What `fit` takes: it is told when a run begins and gives what the run reports to."""
 
-    @contextmanager
-    def running(self, done: int, epochs: int, batches: int) -> Iterator[Report]:
+    def running(self, done: int, epochs: int, batches: int) -> AbstractContextManager[Report]:
         """A run of `epochs` epochs of `batches` batches begins, after `done` epochs."""
-        yield _Silent()
+        ...
 
 
 class _Silent:
@@ -104,7 +103,6 @@ class Bar:
 class _BarReport:
     def __init__(self, progress: "Progress", task: "TaskID", batches: int) -> None:
         self.progress, self.task, self.batches = progress, task, batches
-        self.done, self.text = 0, ""
 
     def batch(self, batch: int, loss: float) -> None:
         self.progress.advance(self.task, 1 / self.batches)

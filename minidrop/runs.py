@@ -12,7 +12,8 @@ summary.json            the result
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from minidrop.checkpoint import TrainingState, load_weights, replacing, save_wei
 from minidrop.config import TrainConfig, from_dict, read_config
 from minidrop.data.batches import Batches
 from minidrop.data.datasets import Dataset, Examples, load, split
-from minidrop.errors import ArgumentError, ArrayError, CheckpointError, check_choice
+from minidrop.errors import ArgumentError, ArrayError, CheckpointError, DivergenceError, check_choice
 from minidrop.layers import Sequential
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.plots import plot_history
@@ -39,6 +40,7 @@ from minidrop.versions import versions
 RESUMABLE = ("epochs", "checkpoint_every", "data_dir")
 #: examples that are evaluated at a time
 EVALUATION_BATCH = 1000
+HOLDS_ANOTHER = "{} holds another run: choose another folder with --run, or go on with that run by --resume"
 
 
 class Run:
@@ -46,15 +48,18 @@ class Run:
 
     Args:
         config: every choice.
-        folder: where the run is written.
+        folder: where the run is written; by default the next free one of runs/DATASET-001, -002, ...
 
     Raises:
         ArgumentError, DataError, BackendError: if the configuration cannot be built.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
+    folder: Path
+
+    def __init__(self, config: TrainConfig, folder: Path | None = None) -> None:
         self.config = config
-        self.folder = folder
+        if folder is not None:
+            self.folder = folder
         self.state = TrainingState()
         self.dataset: Dataset = load(config.dataset, config.data_dir)
         check_fit(config, self.dataset)
@@ -86,22 +91,26 @@ class Run:
         )
 
     def create(self) -> None:
-        """Make the folder, with config.json and versions.json.
+        """Make the folder, with config.json and versions.json; two runs never share one.
 
         Raises:
             CheckpointError: if the folder holds a run already, or cannot be written to.
         """
-        if any((self.folder / name).exists() for name in ("config.json", "checkpoint.safetensors")):
-            raise CheckpointError(
-                f"{self.folder} holds another run: choose another folder with --run, or go on with that run "
-                "by --resume"
-            )
+        if not hasattr(self, "folder"):
+            self.folder = _claim_next_folder(self.config.dataset)
+        if (self.folder / "checkpoint.safetensors").exists():
+            raise CheckpointError(HOLDS_ANOTHER.format(self.folder))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            with open(self.folder / "config.json", "x", encoding="utf-8") as file:
+                file.write(_json(self.config.to_dict()))
+        except FileExistsError:
+            if not (self.folder / "config.json").exists():
+                raise CheckpointError(f"{self.folder} is a file; a run needs a folder") from None
+            raise CheckpointError(HOLDS_ANOTHER.format(self.folder)) from None
         except OSError as error:
             raise CheckpointError(f"cannot make the run folder {self.folder}: {error.strerror}") from None
-        self._write_json("versions.json", versions())
-        self._write_json("config.json", self.config.to_dict())
+        self._write("versions.json", _json(versions()))
 
     def execute(
         self, *, resume: bool = False, reporter: Reporter = silent
@@ -112,17 +121,19 @@ class Run:
             CheckpointError: if the folder cannot be written to, or cannot be resumed from.
             DivergenceError, Interrupted: as `fit`; what was learnt until then is in the folder.
         """
+        if resume:
+            self._write("config.json", _json(self.config.to_dict()))
         try:
             state = self._fit(resume, reporter)
-        finally:
+        except DivergenceError:
             if self.state.history:
                 self.plot()
-        save_weights(self.folder / "model.safetensors", self.model.state_dict())
+            raise
+        save_weights(self.folder / "model.safetensors", self.model.mean_network())
         result = self.evaluate("test")
-        self._write_json(
-            "summary.json",
-            {"best_epoch": state.best_epoch, "last_epoch": state.history[-1], "test": result._asdict()},
-        )
+        summary = {"best_epoch": state.best_epoch, "last_epoch": state.history[-1], "test": result._asdict()}
+        self._write("summary.json", _json(summary))
+        self.plot()
         return state, result
 
     def _fit(self, resume: bool, reporter: Reporter) -> TrainingState:
@@ -153,21 +164,18 @@ class Run:
             raise ArgumentError(f"the run has no {part} examples: it was trained with --validation 0")
         return evaluate(self.model, batches)
 
-    def load_weights(self) -> Path:
-        """Put the run's weights into the model: the resulting ones, or of an unfinished run the last.
+    def load_weights(self) -> None:
+        """Put the weights of the run's checkpoint into the model: the best so far, or the last.
 
         Raises:
             CheckpointError: if there are none, or they are damaged.
         """
-        path = self.folder / "model.safetensors"
-        if not path.exists():
-            path = self.folder / "checkpoint.safetensors"
+        path = self.folder / "checkpoint.safetensors"
         weights = load_weights(path)
         try:
             self.model.load_state_dict(weights)
         except ArrayError as error:
             raise CheckpointError(f"{path} does not fit config.json: {error}") from None
-        return path
 
     def _saved(self, state: TrainingState) -> None:
         self.state = state
@@ -177,25 +185,26 @@ class Run:
         writer = csv.DictWriter(text, state.history[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(state.history)
-        with replacing(self.folder / "history.csv") as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8")
+        self._write("history.csv", text.getvalue())
 
     def plot(self) -> None:
         """Draw curves.png."""
         config = self.config
         root = config.limit**0.5 if config.limit_kind == "squared" else config.limit
-        shown = root if config.limit and not config.match_paper else None
+        shown = root if config.limit and not config.match_paper and len(config.layer_sizes()) > 2 else None
         title = (
             f"{config.dataset}, {config.layers} {config.unit}, dropout {config.dropout}, seed {config.seed}"
         )
         plot_history(self.state.history, self.folder / "curves.png", title=title, limit=shown)
 
-    def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
+    def _write(self, name: str, text: str) -> None:
         with replacing(self.folder / name) as temporary:
-            temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
 
 
-def open_run(folder: str | Path, explicit: Mapping[str, Any] | None = None) -> Run:
+def open_run(
+    folder: str | Path, explicit: Mapping[str, Any] | None = None, changeable: Sequence[str] = RESUMABLE
+) -> Run:
     """The run in `folder`, with `explicit` changes to what may change.
 
     Raises:
@@ -208,7 +217,7 @@ def open_run(folder: str | Path, explicit: Mapping[str, Any] | None = None) -> R
     changed = from_dict(config.to_dict() | dict(explicit or {}))
     for key, value in changed.to_dict().items():
         before = getattr(config, key)
-        if value != before and key not in RESUMABLE:
+        if value != before and key not in changeable:
             raise CheckpointError(
                 f"{folder} is a run with {key} {before}; it cannot go on with {value}: start a new run, or "
                 f"leave {key} out"
@@ -216,7 +225,19 @@ def open_run(folder: str | Path, explicit: Mapping[str, Any] | None = None) -> R
     return Run(changed, folder)
 
 
-def next_folder(dataset: str, root: Path = Path("runs")) -> Path:
-    """The first of runs/DATASET-001, -002, ... that does not exist."""
-    numbers = range(1, 1_000_000)
-    return next(folder for n in numbers if not (folder := root / f"{dataset}-{n:03}").exists())
+def _claim_next_folder(dataset: str, root: Path = Path("runs")) -> Path:
+    """Make the first of runs/DATASET-001, -002, ... that does not exist, whoever else is doing the same."""
+    for number in count(1):
+        folder = root / f"{dataset}-{number:03}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise CheckpointError(f"cannot make the run folder {folder}: {error.strerror}") from None
+        return folder
+    raise AssertionError("count() does not end")
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=2) + "\n"

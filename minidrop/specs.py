@@ -34,7 +34,7 @@ def build(what: str, spec: str, registry: Mapping[str, Callable[..., Any]], *fir
     """Call the entry of `registry` that `spec` names, with `first` before and `given` beside its arguments.
 
     Raises:
-        ArgumentError: for an unknown name, an argument that it does not take, or one that it refuses.
+        ArgumentError: for an unknown name, or an argument that the entry does not take or refuses.
 
     >>> from minidrop.initializers import INITIALIZERS
     >>> build("init", "normal:0.05", INITIALIZERS)
@@ -42,32 +42,69 @@ def build(what: str, spec: str, registry: Mapping[str, Callable[..., Any]], *fir
     """
     name, arguments, keywords = parse(spec)
     make = registry[check_choice(what, name, registry)]
-    try:
-        inspect.signature(make).bind(*first, *arguments, **given, **keywords)
-    except TypeError as error:
-        raise ArgumentError(
-            f"{what} {spec!r}: {error}; it is used as {usage(name, make, len(first))}"
-        ) from None
-    try:
-        return make(*first, *arguments, **given, **keywords)
-    except TypeError as error:  # a keyword that **options passed on
-        raise ArgumentError(f"{what} {spec!r}: {error}") from None
+    known = {key: p for key, p in options(make, len(first)).items() if key not in given}
+    positional = dict(zip(known, arguments, strict=False))
+    twice = positional.keys() & keywords.keys()
+    for key in keywords.keys() & given.keys():
+        raise ArgumentError(f"{what} {spec!r}: {key} has a key of its own; it does not belong here")
+    named = positional | keywords
+    missing = [key for key, p in known.items() if p.default is p.empty and key not in named]
+    if len(arguments) > len(known) or twice or missing or not named.keys() <= known.keys():
+        raise ArgumentError(f"{what} {spec!r} does not fit; it is used as {usage(name, known)}")
+    for key, value in named.items():
+        _check_type(f"{what} {spec!r}: {key}", value, known[key])
+    return make(*first, **given, **named)
 
 
-def usage(name: str, make: Callable[..., Any], skip: int = 0) -> str:
+def options(make: Callable[..., Any], skip: int = 0) -> dict[str, inspect.Parameter]:
+    """What a spec can say to `make`: its numbers, texts and truth values, and those of its base classes."""
+    makers = [make]
+    if inspect.isclass(make):
+        makers = [vars(cls)["__init__"] for cls in make.__mro__[:-1] if "__init__" in vars(cls)]
+        skip += 1
+    found: dict[str, inspect.Parameter] = {}
+    for maker in makers:
+        parameters = list(inspect.signature(maker).parameters.values())
+        for parameter in parameters[skip:]:
+            if _kinds(parameter) and parameter.name not in found:
+                found[parameter.name] = parameter
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return found
+
+
+def usage(name: str, known: Mapping[str, inspect.Parameter]) -> str:
     """How an entry is written, with its defaults.
 
     >>> from minidrop.initializers import Uniform
-    >>> usage("uniform", Uniform)
+    >>> usage("uniform", options(Uniform))
     'uniform:low=-0.1,high=0.1'
     """
-    parameters = list(inspect.signature(make).parameters.values())[skip:]
-    parts = [
-        p.name if p.default is p.empty else f"{p.name}={p.default}"
-        for p in parameters
-        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
+    parts = [key if p.default is p.empty else f"{key}={_text(p.default)}" for key, p in known.items()]
     return f"{name}:{','.join(parts)}" if parts else name
+
+
+def _kinds(parameter: inspect.Parameter) -> tuple[type, ...]:
+    """The types of value that a spec may give for `parameter`; none for a variadic one."""
+    if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+        return ()
+    members = set(getattr(parameter.annotation, "__args__", (parameter.annotation,)))
+    return tuple(kind for kind in (float, bool, str) if kind in members)
+
+
+def _check_type(what: str, value: Any, parameter: inspect.Parameter) -> None:
+    for kind in _kinds(parameter):
+        if isinstance(value, kind) or (
+            kind is float and isinstance(value, int) and not isinstance(value, bool)
+        ):
+            return
+    words = {float: "a number", bool: "true or false", str: "a text"}
+    expected = " or ".join(words[kind] for kind in _kinds(parameter))
+    raise ArgumentError(f"{what} must be {expected}, got {_text(value)}")
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _value(text: str) -> Any:

@@ -67,6 +67,9 @@ class Stream:
     purpose: Purpose = Purpose.MASK
     index: int = 0
 
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
     @property
     def key(self) -> tuple[int, int]:
         """The Philox key: (seed, purpose * 2^32 + index).

@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
 
 from minidrop.backends import Array
 from minidrop.checkpoint import HostArrays, Row, TrainingState, load_checkpoint, save_checkpoint
 from minidrop.data.batches import Batches
-from minidrop.errors import ArgumentError, DivergenceError, Interrupted, check_count
+from minidrop.errors import ArgumentError, DivergenceError, Interrupted, UsageError, check_count
 from minidrop.layers import Layer
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.optim import Optimizer, largest_row_norm
@@ -33,6 +35,9 @@ class TrainStep:
         loss: the loss.
         optimizer: over `model.parameters()`.
 
+    Raises:
+        UsageError: if the optimizer is over other parameters.
+
     >>> import minidrop as md, numpy as np
     >>> model = md.Sequential(md.Linear(4, 3))
     >>> step = md.TrainStep(model, md.SoftmaxCrossEntropy(), md.SGD(model.parameters(), lr=0.1))
@@ -43,6 +48,8 @@ class TrainStep:
     """
 
     def __init__(self, model: Layer, loss: SoftmaxCrossEntropy, optimizer: Optimizer) -> None:
+        if optimizer.parameters is not model.parameters():
+            raise UsageError("the optimizer is not over model.parameters(): it would train another model")
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -78,14 +85,17 @@ def evaluate(model: Layer, batches: Batches) -> Evaluation:
     """The mean loss and the errors of `model`, without randomness, on all of `batches`."""
     loss = SoftmaxCrossEntropy("sum", backend=model.backend)
     total, errors, size = 0.0, 0, 0
+    training = model.training
     with _buffers(model, loss):
         model.eval()
-        for x, labels in batches.epoch(0):
-            logits = model.forward(x)
-            total += float(loss.forward(logits, labels))
-            errors += model.backend.count_errors(logits, labels)
-            size += len(labels)
-        model.train()
+        try:
+            for x, labels in batches.epoch(0):
+                logits = model.forward(x)
+                total += float(loss.forward(logits, labels))
+                errors += model.backend.count_errors(logits, labels)
+                size += len(labels)
+        finally:
+            model.train(training)
     return Evaluation(total / size, errors, size)
 
 
@@ -124,7 +134,7 @@ def fit(
         checkpoint_every: how many epochs apart.
         resume: go on from `checkpoint`, if that file exists.
         config: what else to write into the checkpoint.
-        on_save: is called after each checkpoint.
+        on_save: is called with the state after each checkpoint, and when one is resumed from.
         reporter: is told of progress.
 
     Raises:
@@ -138,9 +148,15 @@ def fit(
     run = _Run(step, train, validation, test, schedules or {}, checkpoint, config, on_save)
     if resume and checkpoint is not None and Path(checkpoint).exists():
         run.load()
+        if run.state.epoch > epochs:
+            raise ArgumentError(f"the run has {run.state.epoch} epochs already; it cannot end after {epochs}")
     else:
         run.save()
-    with _signals() as stop, reporter.running(run.state.epoch, epochs, len(train)) as report:
+    with (
+        _signals() as stop,
+        reporter.running(run.state.epoch, epochs, len(train)) as report,
+        np.errstate(over="ignore", divide="ignore", invalid="ignore"),  # what overflows is a DivergenceError
+    ):
         while run.state.epoch < epochs:
             for loss in run.epoch():
                 report.batch(run.state.batch, loss)
@@ -187,25 +203,27 @@ class _Run:
         for x, labels in self.train.epoch(state.epoch, start=state.batch):
             loss = float(self.step(x, labels))
             if not loss < DIVERGED:
-                raise DivergenceError(
-                    f"the loss became {loss:g} in epoch {state.epoch + 1}, step {optimizer.steps} (batch "
-                    f"{state.batch + 1} of {len(self.train)}): the run has diverged; lower the learning "
-                    f"rate, {optimizer.lr:g} here, or limit the weights" + self._where()
-                )
+                self._diverged(f"the loss became {loss:g}", f"batch {state.batch + 1} of {len(self.train)}")
             state.loss_sum += loss * len(labels)
             state.batch += 1
             yield loss
 
-    def _where(self) -> str:
-        return "" if self.path is None else f"; the last good state is in {self.path}"
+    def _diverged(self, what: str, where: str) -> NoReturn:
+        optimizer = self.step.optimizer
+        kept = "" if self.path is None else f"; the last good state is in {self.path}"
+        raise DivergenceError(
+            f"{what} in epoch {self.state.epoch + 1}, step {optimizer.steps} ({where}): the run has "
+            f"diverged; lower the learning rate, {optimizer.lr:g} here, or limit the weights{kept}"
+        )
 
     def finish_epoch(self) -> Row:
         """Evaluate, keep the best weights, and write the epoch's row."""
         state, optimizer, train = self.state, self.step.optimizer, self.train
+        if not self.step.model.backend.xp.isfinite(self.parameters.flat_values).all():
+            self._diverged("weights became infinite or NaN", "its last")
         seen = len(train) * train.batch_size if train.drop_last else train.size
-        state.epoch += 1
         row: Row = {
-            "epoch": state.epoch,
+            "epoch": state.epoch + 1,
             "step": optimizer.steps,
             "learning_rate": optimizer.lr,
             "momentum": getattr(optimizer, "momentum", None),
@@ -213,19 +231,22 @@ class _Run:
         }
         for name, batches in self.evaluations.items():
             result = None if batches is None else evaluate(self.step.model, batches)
+            if result is not None and not result.loss < DIVERGED:
+                self._diverged(f"the {name} loss became {result.loss:g}", "its last")
             row |= {
                 f"{name}_loss": result and result.loss,
                 f"{name}_errors": result and result.errors,
                 f"{name}_error": result and result.error,
             }
         row["largest_row_norm"] = largest_row_norm(self.parameters)
+        state.epoch += 1
         state.history.append(row)
         state.batch, state.loss_sum = 0, 0.0
         if self.evaluations["validation"] is not None:
             rank = [(r["validation_errors"] or 0, r["validation_loss"] or 0) for r in state.history]
             if min(rank) == rank[-1] and rank.index(rank[-1]) == len(rank) - 1:
                 state.best_epoch = state.epoch
-                self.best = self.parameters.state_dict()
+                self.best = self.step.model.state_dict()
         else:
             state.best_epoch = state.epoch
         return row
@@ -245,11 +266,13 @@ class _Run:
         assert self.path is not None
         self.state, best, _ = load_checkpoint(self.path, self.parameters, self.step.optimizer)
         self.best = best or None
+        if self.on_save is not None:
+            self.on_save(self.state)
 
     def load_best(self) -> None:
         """Leave the best weights in the model."""
         if self.best is not None:
-            self.parameters.load_state_dict(self.best)
+            self.step.model.load_state_dict(self.best)
 
     def interrupted(self) -> None:
         """Save, and say so."""

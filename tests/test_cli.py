@@ -91,15 +91,18 @@ def test_every_default_is_shown(minidrop, monkeypatch):
     from dataclasses import fields
 
     from minidrop.config import TrainConfig
+    from minidrop.optim import OPTIMIZERS
 
-    monkeypatch.setenv("COLUMNS", "300")
-    monkeypatch.setenv("TERMINAL_WIDTH", "300")
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("TERMINAL_WIDTH", "400")
     _, out, _ = minidrop("train", "--help")
     for field in fields(TrainConfig):
         option = "--" + field.name.replace("_", "-")
         (line,) = [line for line in out.splitlines() if f"{option} " in line]
-        shown = "none" if field.default is None else str(field.default)
-        assert shown.lower() in line.lower(), option
+        if field.default is not None:
+            shown = str(field.default).lower() if field.type is bool else str(field.default)
+            assert f"Default: {shown}" in line
+    assert ", ".join(OPTIMIZERS) in out
 
 
 def test_a_config_file_repeats_the_run(minidrop, tmp_path):
@@ -114,6 +117,35 @@ def test_the_seed_changes_the_run(minidrop, tmp_path):
     for seed in (1, 2):
         minidrop("train", *SMALL, "--seed", seed, "--run", seed)
     assert (tmp_path / "1/history.csv").read_text() != (tmp_path / "2/history.csv").read_text()
+
+
+def test_runs_that_start_together_get_folders_of_their_own(tmp_path):
+    command = [sys.executable, "-m", "minidrop", "train", *SMALL, "--quiet"]
+    runs = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [run.wait() for run in runs] == [0, 0, 0]
+    assert sorted(os.listdir(tmp_path / "runs")) == ["digits-001", "digits-002", "digits-003"]
+
+
+def test_the_weights_of_the_mean_network_give_pytorch_the_same_outputs(minidrop, tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is the reference here: pip install '.[reference]'")
+    from safetensors.numpy import load_file
+
+    import minidrop as md
+
+    minidrop("train", *SMALL, "--mode", "paper", "--run", "run")
+    theirs = torch.nn.Sequential(
+        torch.nn.Dropout(0.2),
+        torch.nn.Linear(64, 16),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(0.5),
+        torch.nn.Linear(16, 10),
+    ).eval()
+    weights = {name: torch.from_numpy(w) for name, w in load_file(tmp_path / "run/model.safetensors").items()}
+    theirs.load_state_dict(weights, strict=True)
+    test = md.data.load("digits").test
+    logits = theirs(torch.from_numpy(test.inputs.astype(np.float32) / 16)).detach().numpy()
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert int((logits.argmax(axis=1) != test.labels).sum()) == summary["test"]["errors"]
 
 
 def test_run_folders_are_numbered(minidrop, tmp_path):
@@ -204,7 +236,23 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     refused((process.returncode, "", err), f"go on with: minidrop train --resume --run {folder}", code=130)
-    assert (folder / "curves.png").exists()
+
+
+def test_a_resume_of_a_finished_run_completes_its_folder(minidrop, tmp_path):
+    """As after a kill between the last checkpoint and the files that are made from it."""
+    minidrop("train", *SMALL, "--run", "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    for name in ("history.csv", "curves.png", "model.safetensors", "summary.json"):
+        (tmp_path / "run" / name).unlink()
+    assert minidrop("train", "--resume", "--run", "run")[0] == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_resume_with_more_epochs_is_written_down(minidrop, tmp_path):
+    minidrop("train", *SMALL, "--run", "run")
+    minidrop("train", "--resume", "--run", "run", "--epochs", 3)
+    assert json.loads((tmp_path / "run/config.json").read_text())["epochs"] == 3
+    refused(minidrop("train", "--resume", "--run", "run", "--epochs", 1), "has 3 epochs already")
 
 
 def test_a_resume_cannot_change_the_run(minidrop):
@@ -324,6 +372,30 @@ def test_a_run_that_diverges_says_where_and_keeps_the_last_good_checkpoint(minid
     assert minidrop("eval", "run")[0] == 0
 
 
+def test_a_run_whose_weights_explode_in_its_last_step_has_diverged(minidrop):
+    result = minidrop(
+        "train", *SMALL, "--epochs", 1, "--batch-size", 1437, "--lr", "1e30", "--optimizer", "sgd"
+    )
+    refused(result, "the run has diverged", "in epoch 1, step 1 (its last)", code=1)
+
+
+def test_more_memory_than_there_is(minidrop, tmp_path):
+    refused(minidrop("train", "--layers", "64-99999999999-10", "--dropout", "0"), "not enough memory")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_environment_names_the_backend(minidrop, monkeypatch):
+    monkeypatch.setattr("minidrop.backends._current", None)
+    monkeypatch.setenv("MINIDROP_BACKEND", "bogus")
+    refused(minidrop("train", *SMALL), "unknown backend 'bogus'")
+
+
+def test_a_path_may_look_like_markup(minidrop):
+    status, out, _ = minidrop("train", *SMALL, "--run", "[red]x[/y]")
+    assert status == 0
+    assert "[red]x[/y]" in out
+
+
 # -- the other commands --------------------------------------------------------------------------------------
 
 
@@ -341,6 +413,7 @@ def test_info_shows_what_a_bug_report_needs(minidrop, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, _ = minidrop("info")
     assert status == 0
+    assert "minidrop[cuda12]" in out or "ready" in out.split("backend cupy")[1]
     for word in ("python", np.__version__, "blas", "threads", "backend numpy", "backend cupy"):
         assert word in out
 
@@ -349,8 +422,15 @@ def test_data_list(minidrop, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, _ = minidrop("data", "list", "--data-dir", ".")
     assert status == 0
-    assert re.search(r"digits\s+│\s+1437\s+│\s+360\s+│\s+64\s+│\s+ready", out)
-    assert "fashion-mnist" in out
+    assert re.search(r"digits\s+│\s+1437\s+│\s+360\s+│\s+64\s", out)
+    assert re.search(r"^fashion-mnist: .*minidrop data fetch fashion-mnist", out, re.MULTILINE)
+
+
+def test_no_command_shows_the_help(minidrop):
+    for words in ((), ("data",)):
+        status, out, err = minidrop(*words)
+        assert "Usage" in out
+        assert (status, err) == (2, "")
 
 
 def test_a_wrong_command(minidrop):

@@ -10,11 +10,11 @@ import minidrop as md
 from minidrop.building import build_model, build_optimizer, build_scaling, build_schedules, check_fit
 from minidrop.config import PRESETS, TrainConfig, from_dict, read_config, resolve
 from minidrop.data import load
-from minidrop.errors import ArgumentError, DataError
+from minidrop.errors import ArgumentError, BackendError, DataError
 from minidrop.initializers import INITIALIZERS
 from minidrop.optim import OPTIMIZERS
 from minidrop.optim.schedules import SCHEDULES
-from minidrop.specs import build, parse, usage
+from minidrop.specs import build, options, parse, usage
 
 # -- specs ---------------------------------------------------------------------------------------------------
 
@@ -43,12 +43,45 @@ def test_an_argument_that_does_not_fit_shows_the_usage(spec):
 
 def test_an_option_that_no_optimizer_takes_is_refused():
     parameters = md.Linear(2, 2).parameters()
-    with pytest.raises(ArgumentError, match=r"'adam:beta3=1'.*beta3"):
+    with pytest.raises(ArgumentError, match=r"'adam:beta3=1' does not fit; it is used as adam:.*beta1=0.9"):
         build("optimizer", "adam:beta3=1", OPTIMIZERS, parameters)
 
 
 def test_usage_names_what_has_no_default():
-    assert usage("linear", SCHEDULES["linear"], skip=1) == "linear:final,epochs"
+    assert usage("linear", options(SCHEDULES["linear"], 1)) == "linear:final,epochs"
+
+
+def test_an_option_that_a_base_class_takes_can_be_said():
+    assert build("optimizer", "nadam:beta1=0.5", OPTIMIZERS, md.Linear(2, 2).parameters()).beta1 == 0.5
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ("normal:abc", "std must be a number, got abc"),
+        ("normal:std=true", "std must be a number, got true"),
+        ("kaiming-normal:fan=1", "fan must be a text, got 1"),
+        ("normal:1,std=2", "does not fit; it is used as normal:std=0.01,mean=0.0"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(spec, match):
+    with pytest.raises(ArgumentError, match=match):
+        build("init", spec, INITIALIZERS)
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ("adam:corrected=no", "corrected must be true or false, got no"),
+        ("adam:groups=x", "does not fit"),
+        ("adam:lr=1", "lr has a key of its own"),
+        ("hinton:limit=3", "limit has a key of its own"),
+    ],
+)
+def test_optimizer_options_that_are_refused(spec, match):
+    config = from_dict({**TrainConfig().to_dict(), "optimizer": spec, "momentum": None})
+    with pytest.raises(ArgumentError, match=match):
+        build_optimizer(config, build_model(config))
 
 
 # -- keys and values -----------------------------------------------------------------------------------------
@@ -122,7 +155,8 @@ BAD = [
     ({"dataset": "cifar"}, "data set must be one of digits, mnist, fashion-mnist; got 'cifar'"),
     ({"mode": "other"}, "mode must be one of"),
     ({"dtype": "float16"}, "dtype must be one of float32, float64"),
-    ({"backend": "tpu"}, "backend must be one of numpy, cupy"),
+    ({"lr": 10**400}, "lr is too large: 1000"),
+    ({"dataset": ["mnist"]}, "dataset must be of type str"),
     ({"match_paper": True}, "match_paper rescales mode inverted"),
     ({"layer": "64-10"}, "unknown key 'layer'; did you mean layers?"),
     ({"zzz": 1}, "unknown key 'zzz'; the keys are dataset, "),
@@ -285,3 +319,83 @@ def test_inverted_dropout_follows_the_papers_trajectory(limit_kind):
     lengths = np.linalg.norm(paper[1][1].weight.value, axis=1)
     limit = 1.5**0.5 if limit_kind == "squared" else 1.5
     assert (lengths > limit * 0.999).any(), "the limit must bind, or it proves nothing"
+
+
+def trajectory(**keys):
+    """Losses of 3 epochs on the digits in float64."""
+    config = resolve({"layers": "64-24-16-10", "dropout": "0.2,0.5,0.3", "dtype": "float64", **keys})
+    model = build_model(config)
+    optimizer = build_optimizer(config, model)
+    step = md.TrainStep(model, md.SoftmaxCrossEntropy(), optimizer)
+    batches = md.data.Batches(load("digits").train, 100, scaling=md.Scaling(16), dtype="float64")
+    return [float(step(x, labels)) for epoch in range(3) for x, labels in batches.epoch(epoch)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"weight_decay": 1e-2},
+        {"weight_decay": 1e-2, "limit": 0},
+        {"optimizer": "momentum:form=torch,nesterov=true", "lr": 0.05, "momentum": 0.9, "limit": 1.0},
+        {"optimizer": "sgd", "limit_layers": "all", "limit": 1.0},
+    ],
+    ids=str,
+)
+def test_the_papers_trajectory_with_other_options(options):
+    paper = trajectory(mode="paper", **options)
+    np.testing.assert_allclose(
+        trajectory(mode="inverted", match_paper=True, **options), paper, rtol=100 * FLOAT64_ROUNDING
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"optimizer": "adam"}, "match_paper holds for the optimizers sgd, momentum and hinton"),
+        ({"optimizer": "hinton:slips=published"}, "without slips"),
+        ({"dropout": "0.2,1,0.5"}, "match_paper needs drop probabilities below 1"),
+    ],
+)
+def test_where_there_is_no_paper_trajectory(options, match):
+    with pytest.raises(ArgumentError, match=match):
+        trajectory(mode="inverted", match_paper=True, **options)
+
+
+# -- what is resolved ----------------------------------------------------------------------------------------
+
+
+def test_the_backend_is_named(monkeypatch):
+    assert resolve({}).backend == "numpy"
+    with pytest.raises(BackendError, match="unknown backend 'tpu'"):
+        resolve({"backend": "tpu"})
+
+
+def test_the_data_folder_is_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolve({"data_dir": "data"}).data_dir == str(tmp_path / "data")
+
+
+def test_weight_decay_is_the_optimizers_own_unless_given():
+    for keys, expected in (({}, 0.01), ({"weight_decay": 0.0}, 0.0)):
+        config = resolve({"optimizer": "adamw", **keys})
+        assert build_optimizer(config, build_model(config)).weight_decay == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"momentum_schedule": "linear:1,5"}, r"momentum schedule, epoch 6: momentum must be .*got 1\.0"),
+        ({"lr_schedule": "exponential:1e300"}, "lr schedule, epoch 3"),
+        ({"momentum_schedule": "constant", "optimizer": "sgd", "lr": 0.1}, None),
+    ],
+)
+def test_a_schedule_is_tried_out_before_the_run(options, match):
+    config = resolve(options)
+    optimizer = build_optimizer(config, build_model(config))
+    if match is None:
+        assert build_schedules(config, optimizer).keys() == {"lr"}
+        return
+    before = optimizer.lr, optimizer.momentum
+    with pytest.raises(ArgumentError, match=match):
+        build_schedules(config, optimizer)
+    assert before == (config.lr, config.momentum)

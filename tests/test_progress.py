@@ -70,7 +70,7 @@ def test_the_figure_shows_what_there_is(tmp_path, monkeypatch, rows):
     plot_history(rows, tmp_path / "curves.png", title="a run", limit=2.0)
     (figure,) = drawn
     curves = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
-    expected = {"train", "validation", "learning rate", "largest row norm", "limit 2"}
+    expected = {"train (with its noise)", "validation", "learning rate", "largest row norm", "limit 2"}
     expected |= {"momentum"} if rows[0]["momentum"] is not None else set()
     assert curves.keys() == expected
     assert list(curves["largest row norm"].get_ydata()) == [1.5] * len(rows)

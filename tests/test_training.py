@@ -12,7 +12,14 @@ from tolerances import FLOAT64_ROUNDING
 import minidrop as md
 from minidrop.checkpoint import load_weights
 from minidrop.data import Batches, Examples
-from minidrop.errors import ArgumentError, CheckpointError, DivergenceError, Interrupted
+from minidrop.errors import (
+    ArgumentError,
+    CheckpointError,
+    DivergenceError,
+    Interrupted,
+    MinidropError,
+    UsageError,
+)
 from minidrop.training import Evaluation
 
 RNG = np.random.default_rng(0)
@@ -330,3 +337,52 @@ def test_a_loss_that_is_nan_is_a_divergence():
     step.model[6].bias.value = np.array([np.nan, 0, 0])
     with pytest.raises(DivergenceError, match="the loss became nan in epoch 1, step 1"):
         md.fit(step, batches, 1)
+
+
+def test_an_evaluation_that_explodes_is_a_divergence_and_is_not_saved(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    step, batches = build(optimizer=md.SGD)
+    batches = Batches(Examples(INPUTS, LABELS), 60, scaling=md.Scaling(255), dtype="float64")
+    test = Batches(Examples(INPUTS, LABELS), 60, shuffle=False, scaling=md.Scaling(255), dtype="float64")
+    before = step.model.state_dict()
+    with pytest.raises(DivergenceError, match=r"the test loss became .* in epoch 1, step 1 \(its last\)"):
+        md.fit(step, batches, 1, test=test, schedules={"lr": lambda epoch: 1e8}, checkpoint=path)
+    for name, value in load_weights(path).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_weights_that_are_not_finite_are_a_divergence():
+    step, _ = build(optimizer=md.SGD, weight_decay=100.0)
+    whole = Batches(Examples(INPUTS, LABELS), 60, scaling=md.Scaling(255), dtype="float64")
+    with pytest.raises(DivergenceError, match="weights became infinite or NaN in epoch 1"):
+        md.fit(step, whole, 1, schedules={"lr": lambda epoch: 1.7e308})
+
+
+# -- what else is refused ------------------------------------------------------------------------------------
+
+
+def test_the_optimizer_must_be_over_the_models_parameters():
+    step, _ = build()
+    other, _ = build(seed=1)
+    with pytest.raises(UsageError, match="it would train another model"):
+        md.TrainStep(step.model, step.loss, other.optimizer)
+
+
+def test_evaluation_leaves_the_mode_as_it_was_also_after_an_error():
+    step, batches = build()
+    step.model.eval()
+    md.evaluate(step.model, batches)
+    assert not step.model.training
+    step.model.train()
+    with pytest.raises(MinidropError):
+        md.evaluate(step.model, Batches(Examples(INPUTS[:, :5], LABELS), 8))
+    assert step.model.training
+    assert step.model[0].training
+
+
+def test_a_run_cannot_end_before_it_is(tmp_path):
+    step, batches = build()
+    md.fit(step, batches, 2, checkpoint=tmp_path / "c")
+    again, _ = build()
+    with pytest.raises(ArgumentError, match="has 2 epochs already; it cannot end after 1"):
+        md.fit(again, batches, 1, checkpoint=tmp_path / "c", resume=True)

@@ -33,3 +33,27 @@ OPTIMIZERS_APART = 1e-6
 # The length of a row of at most 64 numbers after projection, in units of the dtype's eps, relative to the
 # limit: the sum of squares rounds by a few eps (2.4 in all is the most seen), then come a root and a product.
 ROW_NORM_EPS = 8
+
+# The gradient of a whole random net, float64, against its derivative by complex step: at most four matrices,
+# each of which may magnify by ten (a dropout that keeps a tenth), so 1e4 times the rounding of one number.
+# As rtol and atol.
+COMPLEX_STEP = 1e-10
+
+# <dy, J v> against <Jᵀ dy, v> in float64: the same products in another order, relative to the sum of their
+# absolute values.
+ADJOINT = 1e-12
+
+# A loss or a gradient of a random net whose batch or sums are taken in another order, float64, at most a
+# hundred terms. As rtol, and as atol with terms of order one to ten.
+REORDERED = 1e-12
+
+# Two float64 trainings of at most ten steps that differ by the order of their sums: what rounds differently
+# in one step is magnified by the next ones, by less than a factor of ten each. As rtol and atol.
+TRAINING_PATH = 1e-9
+
+# How near an input of a ReLU may come to 0 where a derivative is taken.
+KINK = 1e-6
+
+# A number of dropped elements that is less probable than this, or beyond one that is, is no accident. One
+# run of the property tests asks ten thousand times, so a right sampler fails once in ten billion runs.
+CHANCE = 1e-14

@@ -86,7 +86,7 @@ class Backend:
             raise ArrayError(f"{what} must have shape ({wanted}), got {tuple(found.shape)}{empty}")
         if dtype is not None and found.dtype != dtype:
             raise ArrayError(
-                f"{what} must be {np.dtype(dtype).name}, got {found.dtype.name}: convert it with "
+                f"{what} must be {np.dtype(dtype).name}, got {found.dtype}: convert it with "
                 f".astype({np.dtype(dtype).name!r}), or build the model with dtype={found.dtype.name!r}"
             )
         return found
@@ -97,8 +97,11 @@ class Backend:
         Raises:
             ArrayError: naming `what` and the first bad element.
         """
-        if not self.values_are_cheap or np.isfinite(array.sum()):
+        if not self.values_are_cheap:
             return
+        with np.errstate(over="ignore"):
+            if np.isfinite(array.sum()):
+                return
         bad = np.argwhere(~np.isfinite(array))  # a finite array may overflow its sum, so look again
         if len(bad):
             where = tuple(int(i) for i in bad[0])

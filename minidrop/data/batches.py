@@ -1,13 +1,14 @@
 """Minibatches: which examples a step sees is a function of (seed, epoch, batch)."""
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from minidrop.backends import Array, Backend, Scaling, Workspace, get_backend
 from minidrop.data.datasets import Examples
-from minidrop.errors import ArgumentError, check_count
+from minidrop.errors import ArgumentError, check_count, check_range
 from minidrop.parameters import check_dtype
 from minidrop.streams import Purpose, Stream, check_seed
 
@@ -51,6 +52,10 @@ class Batches:
         dtype: Any = "float32",
         backend: str | Backend | None = None,
     ) -> None:
+        if not isinstance(examples, Examples):
+            raise ArgumentError(
+                f"Batches takes Examples, such as dataset.train, got {type(examples).__name__}"
+            )
         self.backend = get_backend(backend)
         self.size = len(examples)
         self.batch_size = check_count("batch size", batch_size)
@@ -60,6 +65,9 @@ class Batches:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.scaling = scaling or Scaling()
+        check_range("the scaling's mean", self.scaling.mean, -inf)
+        if 0 in (check_range("divisor", self.scaling.divisor, 0), check_range("std", self.scaling.std, 0)):
+            raise ArgumentError(f"divisor and std must be above 0: {self.scaling}")
         self.dtype = check_dtype(dtype)
         self.inputs = self.backend.asarray(examples.inputs)
         self.labels = self.backend.asarray(examples.labels)
@@ -70,6 +78,7 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
         """The batches of `epoch` as (inputs (B, features), labels (B,)), from batch `start` on."""
+        check_count("epoch", epoch, 0)
         order = self.stream.permutation(self.size, epoch) if self.shuffle else np.arange(self.size)
         order = self.backend.asarray(order)
         for batch in range(start, len(self)):

@@ -202,7 +202,7 @@ def split(examples: Examples, n_validation: int, seed: int) -> tuple[Examples, E
     check_seed(seed)
     if n_validation >= len(examples):
         raise ArgumentError(
-            f"n_validation must leave something to train on: got {n_validation} of {len(examples)} examples"
+            f"validation must leave something to train on: got {n_validation} of {len(examples)} examples"
         )
     if n_validation == 0:
         return examples, None

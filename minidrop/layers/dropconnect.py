@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidrop.backends import Array, Backend, Workspace
-from minidrop.errors import ArrayError, UsageError, check_choice, check_count
+from minidrop.errors import ArgumentError, ArrayError, UsageError, check_choice, check_count
 from minidrop.initializers import Initializer
 from minidrop.layers.layer import Layer
 from minidrop.layers.linear import Linear
@@ -28,8 +28,10 @@ class DropConnect(StochasticLayer):
         training      z_i = (M_i ∘ W) x_i + b     dW = Σ_i M_i ∘ (dz_i x_iᵀ)    dx_i = (M_i ∘ W)ᵀ dz_i
         evaluation    y = mean over s of a(μ + √v ε_s),   μ = k x Wᵀ + b,   v = k (1 - k) x² (W²)ᵀ
 
-    db = Σ_batch dz throughout. The masks of the examples are not stored: being functions of (seed, step,
-    position), the backward pass draws them again, so memory stays that of one mask.
+    db = Σ_batch dz throughout: b is never dropped here, while Wan et al. mask it too. ε is drawn by position
+    in the batch, so that an example's y depends on where it stands, within the sampling error. The masks of
+    the examples are not stored: being functions of (seed, step, position), the backward pass draws them
+    again, so memory stays that of one mask.
 
     Args:
         in_features, out_features, bias, init, bias_init, dtype, backend: as in `Linear`.
@@ -68,23 +70,27 @@ class DropConnect(StochasticLayer):
         self.rate = DropRate.of(drop_prob)
         self.per = check_choice("per", per, ("batch", "example"))
         self.samples = check_count("samples", samples)
+        if activation is not None and not isinstance(activation, Layer):
+            raise ArgumentError(f"the activation is a layer such as ReLU(), got {activation!r}")
         self.activation = activation
         self.linear = Linear(
             in_features, out_features, bias=bias, init=init, bias_init=bias_init, dtype=dtype, backend=backend
         )
         super().__init__(seed, backend)
+        self._drawn: tuple[Array | None, int, int] | None = None  # what the masks of the examples were
         self._scratch = Workspace(self.backend.xp, reuse=True)  # for what never leaves a pass
-        if activation is not None and activation.backend is not self.backend:
-            raise ArrayError(
-                f"{activation} is on {activation.backend.name}, DropConnect on {self.backend.name}"
-            )
+        if activation is not None:
+            if activation.backend is not self.backend:
+                raise ArrayError(f"{activation} is on {activation.backend.name}, not {self.backend.name}")
+            if any(leaf.own_parameters() for _, leaf in activation.leaves()):
+                raise ArgumentError(f"the activation of DropConnect must be elementwise, got {activation}")
 
     def forward(self, x: Array) -> Array:
         """y = a(z), or the mean of a over the Gaussian of z."""
         xp, linear = self.backend.xp, self.linear
         self.backend.check(x, f"the input of {self}", (None, linear.in_features), linear.dtype)
         if not self.training and self.per == "example":
-            self._saved = None
+            self.save(x, None, None, False)
             return self._moment_matched(x)
         z = self.array("z", (len(x), linear.out_features), linear.dtype)
         step = self.step
@@ -93,8 +99,9 @@ class DropConnect(StochasticLayer):
         )
         if self.training and self.per == "example":
             if self._given is not None:
-                keep = xp.broadcast_to(self._given, (len(x), *linear.weight.shape))
+                keep = self.given((len(x), *linear.weight.shape))
             self.step += 1
+            self._drawn = keep, step, len(x)
             for i in range(len(x)):
                 xp.matmul(self._masked(self._example_keep(keep, step, i), 1.0), x[i], out=z[i])
         else:
@@ -109,6 +116,10 @@ class DropConnect(StochasticLayer):
     def backward(self, dy: Array) -> Array:
         """dx, dW and db through the weights that the forward pass used."""
         xp, weight, bias = self.backend.xp, self.linear.weight, self.linear.bias
+        if self._saved is not None and self._output_like is None:
+            raise UsageError(
+                f"{self} was evaluated by moment matching, which has no backward pass: call train()"
+            )
         dz = dy if self.activation is None or self._saved is None else self.activation.backward(dy)
         x, keep, step, training = self.saved(dz)
         dx = self.array("dx", x.shape, x.dtype)
@@ -136,10 +147,10 @@ class DropConnect(StochasticLayer):
         """The keep mask of the last training pass: (out, in), or (B, out, in) with a mask an example."""
         if self.per == "batch":
             return super().mask
-        x, keep, step, training = self._saved or (None, None, 0, False)
-        if not training:
+        if self._drawn is None:
             raise UsageError(f"{self} has no mask before its first forward pass in training")
-        return self.backend.xp.stack([self._example_keep(keep, step, i).copy() for i in range(len(x))])
+        keep, step, examples = self._drawn
+        return self.backend.xp.stack([self._example_keep(keep, step, i).copy() for i in range(examples)])
 
     def seed(self, seed: int, index: int = 0) -> int:
         """Draw from the streams (seed, index), the activation from the next; return the next free index."""

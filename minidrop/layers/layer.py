@@ -1,6 +1,6 @@
 """What every layer is: a forward pass, the backward pass beside it, and the memory between the two."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from minidrop.backends import Array, Backend, Workspace, get_backend
 from minidrop.errors import ArrayError, UsageError
-from minidrop.parameters import Parameter, ParameterArena
+from minidrop.parameters import DTYPES, Parameter, ParameterArena, load_state_dict, state_dict
 from minidrop.streams import Purpose, Stream, check_seed
 
 
@@ -76,9 +76,9 @@ class Layer:
     def check_input(self, x: Array) -> Array:
         """Return x if it is a floating-point array of this backend, not empty; ArrayError otherwise."""
         self.backend.check(x, f"the input of {self}")
-        if x.dtype.kind not in "fc":
+        if x.dtype not in DTYPES:
             raise ArrayError(
-                f"the input of {self} must be float32 or float64, got {x.dtype.name}: convert it with .astype"
+                f"the input of {self} must be float32 or float64, got {x.dtype}: convert it with .astype"
             )
         if 0 in x.shape or x.ndim == 0:
             raise ArrayError(f"the input of {self} is empty or no batch: it has shape {x.shape}")
@@ -94,32 +94,38 @@ class Layer:
         """Every layer that is not a container, with its name in the model: "" for a layer alone."""
         yield "", self
 
-    def parameters(self) -> ParameterArena:
-        """All parameters by name in one arena, which is made at the first call.
-
-        Raises:
-            UsageError: if there are none, or one already belongs to another model.
-        """
-        named = {
+    def named_parameters(self) -> dict[str, Parameter]:
+        """All parameters by their dotted names."""
+        return {
             f"{prefix}.{name}".lstrip("."): parameter
             for prefix, layer in self.leaves()
             for name, parameter in layer.own_parameters().items()
         }
+
+    def parameters(self) -> ParameterArena:
+        """All parameters in one arena, which is made at the first call: what an optimizer takes.
+
+        Raises:
+            UsageError: if there are none, or one already belongs to another model.
+        """
+        named = self.named_parameters()
         arena = next((parameter.arena for parameter in named.values()), None)
         if arena is not None and dict(arena) == named:
             return arena
         return ParameterArena(named)
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Host copies of all parameters by name; see `ParameterArena.state_dict`."""
-        return self.parameters().state_dict()
+        """Host copies of all parameters by name; see `minidrop.parameters.state_dict`."""
+        return state_dict(self.named_parameters())
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Copy all parameters from arrays by name; see `ParameterArena.load_state_dict`."""
-        self.parameters().load_state_dict(state)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Copy all parameters from arrays by name; see `minidrop.parameters.load_state_dict`."""
+        load_state_dict(self.named_parameters(), state)
 
     def astype(self, dtype: Any) -> "Layer":
         """A copy of the layer, forward state left out, whose parameters have another dtype.
+
+        Values that have been looked at are converted; others will be drawn in float64 and rounded to `dtype`.
 
         >>> import minidrop as md
         >>> md.Linear(2, 3).astype("float64").weight.dtype

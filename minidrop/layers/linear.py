@@ -86,13 +86,13 @@ class Linear(Layer):
         return y
 
     def backward(self, dy: Array) -> Array:
-        """DW = dyᵀ x, db = Σ_batch dy; returns dx = dy W."""
+        """dW = dyᵀ x, db = Σ_batch dy; returns dx = dy W."""
         self.backward_parameters(dy)
         dx = self.array("dx", (len(dy), self.in_features), self.dtype)
         return self.backend.xp.matmul(dy, self.weight.value, out=dx)
 
     def backward_parameters(self, dy: Array) -> None:
-        """DW = dyᵀ x, db = Σ_batch dy."""
+        """dW = dyᵀ x, db = Σ_batch dy."""
         (x,) = self.saved(dy)
         self.backend.xp.matmul(dy.T, x, out=self.weight.grad)
         if self.bias is not None:

@@ -30,6 +30,7 @@ class GaussianNoise(StochasticLayer):
     """
 
     purpose = Purpose.NOISE
+    mask_kind = "f"
 
     def __init__(self, std: float = 1.0, *, seed: int = 0, backend: str | Backend | None = None) -> None:
         super().__init__(seed, backend)
@@ -52,7 +53,7 @@ class GaussianNoise(StochasticLayer):
 
     def _draw(self, x: Array) -> Array:
         if self._given is not None:
-            self._mask = self._given
+            self._mask = self.given(x.shape)
         else:
             noise = self.array("noise", x.shape, x.real.dtype)
             self.backend.standard_normal(self.stream, self.step, noise)

@@ -1,10 +1,15 @@
 """Layers one after another."""
 
 from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from minidrop.backends import Array
 from minidrop.errors import ArrayError, UsageError
+from minidrop.layers.dropout import Dropout
 from minidrop.layers.layer import Layer
+from minidrop.layers.linear import Linear
 
 
 class Sequential(Layer):
@@ -33,6 +38,11 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer, seed: int = 0) -> None:
         if not layers:
             raise UsageError("Sequential needs at least one layer")
+        for position, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise UsageError(
+                    f"Sequential takes layers, but at {position} there is a {type(layer).__name__}"
+                )
         super().__init__(layers[0].backend)
         self.layers = layers
         leaves = [leaf for _, leaf in self.leaves()]
@@ -84,6 +94,31 @@ class Sequential(Layer):
         for layer in self.layers:
             index = layer.seed(seed, index)
         return index
+
+    def train(self, training: bool = True) -> None:
+        """Let every layer behave as in training."""
+        self.training = training
+        for layer in self.layers:
+            layer.train(training)
+
+    def mean_network(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The weights of the network that evaluation computes, by name, when nothing scales activations.
+
+        Paper dropout multiplies by its keep probability k in evaluation; here the matrix behind it does, as
+        Hinton et al. 2012 describe it: W k. PyTorch's layers of the same names, whose dropout does nothing in
+        evaluation, give this model's outputs with these weights.
+
+        Raises:
+            UsageError: if a paper dropout is not followed by a Linear.
+        """
+        weights = self.state_dict()
+        leaves = list(self.leaves())
+        for (_, layer), (name, following) in zip(leaves, [*leaves[1:], ("", self)], strict=True):
+            if isinstance(layer, Dropout) and layer.mode == "paper" and layer.rate.threshold:
+                if not isinstance(following, Linear):
+                    raise UsageError(f"{layer} is not followed by a Linear that could scale in its place")
+                weights[f"{name}.weight"] *= layer.rate.keep
+        return weights
 
     def set_step(self, step: int) -> None:
         """Let every layer draw the randomness of training step `step` next."""

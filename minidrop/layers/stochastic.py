@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from minidrop.backends import Array, Backend
-from minidrop.errors import UsageError, check_range
+from minidrop.errors import ArrayError, UsageError, check_count, check_range
 from minidrop.layers.layer import Layer
 from minidrop.streams import Purpose, Stream
 
@@ -45,6 +45,8 @@ class StochasticLayer(Layer):
     """
 
     purpose = Purpose.MASK
+    #: what a mask holds: "b" booleans, "f" floating-point factors
+    mask_kind = "b"
 
     def __init__(self, seed: int = 0, backend: str | Backend | None = None) -> None:
         super().__init__(backend)
@@ -60,7 +62,7 @@ class StochasticLayer(Layer):
 
     def set_step(self, step: int) -> None:
         """Let the next training pass draw the randomness of `step`."""
-        self.step = step
+        self.step = check_count("step", step, 0)
 
     @property
     def mask(self) -> Array:
@@ -73,13 +75,31 @@ class StochasticLayer(Layer):
         """Use `mask` in every training pass from now on, or drawn ones again for None.
 
         A mask may have any shape that broadcasts against the drawn one's.
+
+        Raises:
+            ArrayError: if it is of another backend, or not of the kind that the layer draws.
         """
+        if mask is not None:
+            self.backend.check(mask, f"the mask of {self}")
+            if mask.dtype.kind != self.mask_kind:
+                kinds = {"b": "booleans, True where an element stays", "f": "floating-point factors"}
+                raise ArrayError(f"the mask of {self} must hold {kinds[self.mask_kind]}; got {mask.dtype}")
         self._given = mask
+
+    def given(self, shape: tuple[int, ...]) -> Array:
+        """The given mask in `shape`; ArrayError if it does not fit."""
+        try:
+            return self.backend.xp.broadcast_to(self._given, shape)
+        except ValueError:
+            found = tuple(self._given.shape) if self._given is not None else ()
+            raise ArrayError(
+                f"the mask given to {self} has shape {found}, which does not fit {shape}"
+            ) from None
 
     def draw_keep(self, shape: tuple[int, ...], rate: DropRate) -> Array:
         """The keep mask of this pass, drawn or given; the next pass draws the next step's."""
         if self._given is not None:
-            self._mask = self.backend.xp.broadcast_to(self._given, shape)
+            self._mask = self.given(shape)
         elif rate.threshold in (0, _LANES):  # all or nothing: a view of one element says so without memory
             kept = self.backend.xp.full((), rate.threshold == 0)
             self._mask = self.backend.xp.broadcast_to(kept, shape)

@@ -8,7 +8,28 @@ from minidrop.optim.optimizer import Optimizer
 from minidrop.parameters import ParameterArena
 
 
-class Adam(Optimizer):
+class TwoMoments(Optimizer):
+    """What Adam and its relatives have in common: the averaging rates β₁ and β₂, and ε."""
+
+    slots = ("first_moment", "second_moment")
+
+    def __init__(
+        self,
+        parameters: ParameterArena,
+        lr: float = 1e-3,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        **options: Any,
+    ) -> None:
+        super().__init__(parameters, lr, **options)
+        self.beta1 = check_range("beta1", beta1, 0, 1, exclude_high=True)
+        self.beta2 = check_range("beta2", beta2, 0, 1, exclude_high=True)
+        self.eps = check_range("eps", eps, 0)
+
+
+class Adam(TwoMoments):
     """Kingma & Ba 2015, algorithm 1; at step t, with η the learning rate:
 
         m ← β₁ m + (1 - β₁) g        m̂ = m / (1 - β₁ᵗ)
@@ -37,23 +58,10 @@ class Adam(Optimizer):
     array([[0.9]])
     """
 
-    slots = ("first_moment", "second_moment")
-
     def __init__(
-        self,
-        parameters: ParameterArena,
-        lr: float = 1e-3,
-        *,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        corrected: bool = True,
-        **options: Any,
+        self, parameters: ParameterArena, lr: float = 1e-3, *, corrected: bool = True, **options: Any
     ) -> None:
         super().__init__(parameters, lr, **options)
-        self.beta1 = check_range("beta1", beta1, 0, 1, exclude_high=True)
-        self.beta2 = check_range("beta2", beta2, 0, 1, exclude_high=True)
-        self.eps = check_range("eps", eps, 0)
         self.corrected = corrected
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:

@@ -3,12 +3,11 @@
 from typing import Any
 
 from minidrop.backends import Array
-from minidrop.errors import check_range
-from minidrop.optim.optimizer import Optimizer
+from minidrop.optim.adam import TwoMoments
 from minidrop.parameters import ParameterArena
 
 
-class Adamax(Optimizer):
+class Adamax(TwoMoments):
     """Kingma & Ba 2015, algorithm 2, as torch.optim.Adamax; at step t, with η the learning rate:
 
         m ← β₁ m + (1 - β₁) g        u ← max(β₂ u, |g| + ε)        w ← w - η / (1 - β₁ᵗ) m / u
@@ -26,20 +25,8 @@ class Adamax(Optimizer):
 
     slots = ("first_moment", "infinity_norm")
 
-    def __init__(
-        self,
-        parameters: ParameterArena,
-        lr: float = 2e-3,
-        *,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        **options: Any,
-    ) -> None:
+    def __init__(self, parameters: ParameterArena, lr: float = 2e-3, **options: Any) -> None:
         super().__init__(parameters, lr, **options)
-        self.beta1 = check_range("beta1", beta1, 0, 1, exclude_high=True)
-        self.beta2 = check_range("beta2", beta2, 0, 1, exclude_high=True)
-        self.eps = check_range("eps", eps, 0)
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change the moment, the norm and the weight."""

@@ -1,6 +1,6 @@
 """The update of Hinton et al. 2012, and the slips with which document 000 published it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidrop.backends import Array
@@ -29,6 +29,8 @@ class SGDHinton(Momentum):
         lr: η; the paper's is 10, for logistic units (ReLU wants about 1).
         momentum: μ in [0, 1); the paper's goes from 0.5 to 0.99 over 500 epochs.
         limit: the largest squared length of a hidden unit's incoming weights; 0 for none.
+        squared: see `MaxNorm`.
+        layers: see `MaxNorm`.
         slips: names from the table, or "published" for all of them.
         options: `Optimizer`'s.
 
@@ -52,7 +54,9 @@ class SGDHinton(Momentum):
         lr: float = 10.0,
         momentum: float = 0.5,
         *,
-        limit: float = 15.0,
+        limit: float | Mapping[str, float] = 15.0,
+        squared: bool = True,
+        layers: str = "hidden",
         slips: str | Iterable[str] = (),
         **options: Any,
     ) -> None:
@@ -62,8 +66,9 @@ class SGDHinton(Momentum):
             check_choice("slip", slip, (*self.SLIPS, "published"))
         self.slips = frozenset(self.SLIPS if "published" in chosen else chosen)
         if limit:
-            layers = "all" if "limit-output" in self.slips else "hidden"
-            self.projections.append(MaxNorm(limit, squared="limit-norm" not in self.slips, layers=layers))
+            squared = squared and "limit-norm" not in self.slips
+            layers = "all" if "limit-output" in self.slips else layers
+            self.projections.append(MaxNorm(limit, squared=squared, layers=layers))
 
     def step(self) -> None:
         """Update all parameters from their gradients, then project."""

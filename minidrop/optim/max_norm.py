@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from minidrop.backends import Workspace
 from minidrop.errors import ArgumentError, check_choice, check_range
-from minidrop.parameters import ParameterArena
+from minidrop.parameters import Parameter, ParameterArena
 
 
 class MaxNorm:
@@ -43,8 +43,8 @@ class MaxNorm:
 
     def lengths(self, parameters: ParameterArena) -> dict[str, float]:
         """The largest length allowed for the rows of each weight matrix that has a limit."""
-        matrices = [name for name, parameter in parameters.items() if parameter.rows_are_units]
         if isinstance(self.limit, Mapping):
+            matrices = weight_matrices(parameters, "all")
             foreign = [name for name in self.limit if name not in matrices]
             if foreign:
                 raise ArgumentError(
@@ -52,7 +52,7 @@ class MaxNorm:
                 )
             limits = dict(self.limit)
         else:
-            limits = dict.fromkeys(matrices[:-1] if self.layers == "hidden" else matrices, self.limit)
+            limits = dict.fromkeys(weight_matrices(parameters, self.layers), self.limit)
         return {name: value**0.5 if self.squared else value for name, value in limits.items()}
 
     def apply(self, parameters: ParameterArena) -> None:
@@ -63,12 +63,20 @@ class MaxNorm:
             parameters.backend.limit_row_norms(parameters[name].value, length, self._workspace)
 
 
-def largest_row_norm(parameters: ParameterArena, layers: str = "hidden") -> float:
-    """The length of the longest row among the weight matrices that a limit on `layers` would bound.
+def weight_matrices(parameters: Mapping[str, Parameter], layers: str = "all") -> list[str]:
+    """The names of the matrices whose rows are units' incoming weights: "all", or "hidden", all but the last.
 
-    A model whose only matrix is the output layer's has no hidden one; then it is that matrix's.
+    >>> import minidrop as md
+    >>> model = md.Sequential(md.Linear(4, 3), md.ReLU(), md.Linear(3, 2))
+    >>> weight_matrices(model.parameters(), "hidden")
+    ['0.weight']
     """
-    matrices = [parameter for parameter in parameters.values() if parameter.rows_are_units]
-    chosen = (matrices[:-1] or matrices) if layers == "hidden" else matrices
-    squared = [parameters.backend.squared_row_norms(p.value.reshape(len(p.value), -1)) for p in chosen]
+    names = [name for name, parameter in parameters.items() if parameter.rows_are_units]
+    return names[:-1] if layers == "hidden" else names
+
+
+def largest_row_norm(parameters: ParameterArena) -> float:
+    """The length of the longest row among the hidden units' weights, or the output's if there is no other."""
+    names = weight_matrices(parameters, "hidden") or weight_matrices(parameters)
+    squared = [parameters.backend.squared_row_norms(parameters[name].value) for name in names]
     return max((float(rows.max()) ** 0.5 for rows in squared), default=0.0)

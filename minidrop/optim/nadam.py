@@ -5,12 +5,11 @@ from typing import Any
 
 from minidrop.backends import Array
 from minidrop.errors import check_range
-from minidrop.optim.adam import update_moments
-from minidrop.optim.optimizer import Optimizer
+from minidrop.optim.adam import TwoMoments, update_moments
 from minidrop.parameters import ParameterArena
 
 
-class NAdam(Optimizer):
+class NAdam(TwoMoments):
     """Dozat 2016, as torch.optim.NAdam; at step t, with η the learning rate and ψ the momentum decay:
 
         μ_t = β₁ (1 - ½ 0.96^(tψ))             M_t = μ_1 ... μ_t
@@ -29,23 +28,10 @@ class NAdam(Optimizer):
         ArgumentError: if a number is outside its range.
     """
 
-    slots = ("first_moment", "second_moment")
-
     def __init__(
-        self,
-        parameters: ParameterArena,
-        lr: float = 2e-3,
-        *,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        momentum_decay: float = 4e-3,
-        **options: Any,
+        self, parameters: ParameterArena, lr: float = 2e-3, *, momentum_decay: float = 4e-3, **options: Any
     ) -> None:
         super().__init__(parameters, lr, **options)
-        self.beta1 = check_range("beta1", beta1, 0, 1, exclude_high=True)
-        self.beta2 = check_range("beta2", beta2, 0, 1, exclude_high=True)
-        self.eps = check_range("eps", eps, 0)
         self.momentum_decay = check_range("momentum_decay", momentum_decay, 0)
         self._product = 1.0
 

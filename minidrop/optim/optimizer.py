@@ -46,7 +46,7 @@ class Optimizer:
     """
 
     #: the names of the slots: flat arrays that remember one number for each parameter element
-    slots: ClassVar[tuple[str, ...]] = ()
+    slots: tuple[str, ...] = ()
     decoupled: ClassVar[bool] = False
 
     def __init__(
@@ -58,6 +58,14 @@ class Optimizer:
         groups: Mapping[str, Group] | None = None,
         projections: Sequence[MaxNorm] = (),
     ) -> None:
+        if not isinstance(parameters, ParameterArena):
+            raise ArgumentError(
+                f"an optimizer takes what model.parameters() returns, got {type(parameters).__name__}"
+            )
+        if not all(isinstance(group, Group) for group in (groups or {}).values()):
+            raise ArgumentError("groups map patterns of names to Group(lr_scale=..., weight_decay=...)")
+        if not isinstance(projections, Sequence):
+            raise ArgumentError(f"projections is a list of projections, got {type(projections).__name__}")
         self.parameters = parameters
         self.lr = lr
         self.weight_decay = check_range("weight_decay", weight_decay, 0)

@@ -28,7 +28,7 @@ class RMSprop(MomentumMixin, Optimizer):
         ArgumentError: if a number is outside its range.
     """
 
-    slots = ("squares", "mean", "velocity")
+    slots: tuple[str, ...] = ("squares", "velocity")
 
     def __init__(
         self,
@@ -41,6 +41,8 @@ class RMSprop(MomentumMixin, Optimizer):
         centered: bool = False,
         **options: Any,
     ) -> None:
+        if centered:
+            self.slots = (*self.slots, "mean")
         super().__init__(parameters, lr, **options)
         self.alpha = check_range("alpha", alpha, 0, 1)
         self.eps = check_range("eps", eps, 0)
@@ -49,13 +51,14 @@ class RMSprop(MomentumMixin, Optimizer):
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change the averages, the velocity and the weight."""
-        s, a, v = slots
+        s, v, *mean = slots
         step, root = self.temporary("step", w), self.temporary("root", w)
         xp.multiply(g, g, out=step)
         step *= 1 - self.alpha
         s *= self.alpha
         s += step
         if self.centered:
+            (a,) = mean
             xp.multiply(g, 1 - self.alpha, out=step)
             a *= self.alpha
             a += step

@@ -160,7 +160,7 @@ def test_an_array_of_the_wrong_backend_is_refused_by_name(fake_cupy):
 def test_a_model_has_one_backend():
     with pytest.raises(ArrayError, match=r"layer 1, ReLU\(\), is on cupy, but layer 0 is on numpy"):
         md.Sequential(md.Linear(2, 2), md.ReLU(backend="cupy"))
-    with pytest.raises(ArrayError, match=r"ReLU\(\) is on cupy, DropConnect on numpy"):
+    with pytest.raises(ArrayError, match=r"ReLU\(\) is on cupy, not numpy"):
         md.DropConnect(2, 2, activation=md.ReLU(backend="cupy"))
 
 

@@ -101,7 +101,7 @@ def test_gather(examples, features, batch, stored, dtype, scaling, seed):
     np.testing.assert_array_equal(pixels, before)
 
 
-@pytest.mark.parametrize("n", [1, 15, 16, 16 * 1024, 16 * 1024 + 1, 40003])
+@pytest.mark.parametrize("n", [1, 15, 16, 32 * 1024, 32 * 1024 + 1, 100_003])
 @pytest.mark.parametrize("start", [0, 5, 16, 48, 16 * 12345])
 def test_keep_mask(n, start):
     stream, backend = Stream(3, index=2), NumpyBackend()

@@ -206,7 +206,7 @@ def test_what_cannot_be_is_refused():
     layer.forward(normals(2, 4))
     layer.eval()
     layer.forward(normals(2, 4))  # an average over Gaussians has no backward pass
-    with pytest.raises(UsageError, match="backward needs a forward pass first"):
+    with pytest.raises(UsageError, match="moment matching, which has no backward pass"):
         layer.backward(np.ones((2, 3)))
 
 
@@ -218,18 +218,23 @@ def test_one_mask_given_for_all_examples_broadcasts():
 
 def test_a_mask_taken_back_between_the_passes_still_counts_for_the_backward_pass():
     layer, x = dropconnect(per="example"), normals(2, 4)
-    layer.use_mask(np.zeros((2, 3, 4), bool))
+    none = np.zeros((2, 3, 4), bool)
+    layer.use_mask(none)
     layer.forward(x)
     layer.use_mask(None)
     assert not layer.backward(np.ones((2, 3))).any()
+    layer.forward(x)
+    layer.use_mask(none)  # and one that is given in between does not count yet
+    assert layer.backward(np.ones((2, 3))).any()
 
 
 def test_a_random_activation_is_seeded_and_stepped_with_its_layer():
     layer, x = dropconnect(activation=md.StochasticReLU(0.5)), normals(5, 4)
-    model = md.Sequential(md.Identity(), layer, seed=3)
+    model = md.Sequential(md.Identity(), layer, md.Dropout(0), seed=3)
     outputs = []
     for _ in range(2):
         model.set_step(7)
         outputs.append(model.forward(x))
     np.testing.assert_array_equal(*outputs)
-    assert layer.activation.stream.seed == 3
+    streams = [drawing.stream for drawing in (layer, layer.activation, model[2])]
+    assert streams == [Stream(3, Purpose.MASK, index) for index in (1, 2, 3)]

@@ -118,7 +118,8 @@ def test_float32_stays_float32_and_follows_the_float64_path(name):
     arena = reference.parameters
     arena.flat_values[...] = optimizer.parameters.flat_values
     path, expected = run(optimizer, random_gradients(1, 30)), run(reference, random_gradients(1, 30))
-    for array in (path, optimizer.parameters.flat_gradients, *optimizer.state.values()):
+    scratch = optimizer.temporary("scratch", optimizer.parameters.flat_values)
+    for array in (path, scratch, optimizer.parameters.flat_gradients, *optimizer.state.values()):
         assert array.dtype == np.float32
     assert set(optimizer.state) == set(optimizer.slots)
     np.testing.assert_allclose(path, expected, rtol=OPTIMIZER_PATH_FLOAT32, atol=OPTIMIZER_PATH_FLOAT32)
