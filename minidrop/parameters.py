@@ -1,7 +1,7 @@
 """Parameters, and the flat memory that the parameters of a model share."""
 
 from collections.abc import Iterator, Mapping
-from copy import copy
+from copy import copy, deepcopy
 from math import prod
 from typing import Any
 
@@ -174,6 +174,10 @@ class ParameterArena(Mapping[str, Parameter]):
         values, gradients = self.views(self.flat_values), self.views(self.flat_gradients)
         for name, parameter in parameters.items():
             parameter.move_into(self, values[name], gradients[name])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ParameterArena":
+        """An arena over copies of the parameters: those of the model that is copied along, if it is."""
+        return ParameterArena({name: deepcopy(parameter, memo) for name, parameter in self.items()})
 
     def __getitem__(self, name: str) -> Parameter:
         return self._parameters[name]

@@ -81,3 +81,20 @@ def test_another_dtype_leaves_the_forward_pass_behind(name):
     with pytest.raises(UsageError, match="backward needs a forward pass first"):
         layer.astype("float64").backward(np.ones((5, 3)))
     layer.backward(np.ones((5, 3 if parameters_of(layer) else 4), np.float32))
+
+
+@pytest.mark.parametrize("optimizer_first", [False, True])
+def test_a_model_and_its_optimizer_are_copied_together(optimizer_first):
+    model = md.Sequential(md.Linear(2, 2), md.ReLU(), md.Linear(2, 2))
+    optimizer = md.SGDHinton(model.parameters(), lr=0.1, limit=0.1)
+    if optimizer_first:
+        other, twin = copy.deepcopy((optimizer, model))
+    else:
+        twin, other = copy.deepcopy((model, optimizer))
+    assert other.parameters is twin.parameters()
+    before = model.parameters().flat_values.copy()
+    other.parameters.flat_gradients[...] = 1
+    other.step()
+    np.testing.assert_array_equal(other.parameters["0.weight"].value, twin[0].weight.value)
+    assert not np.array_equal(twin.parameters().flat_values, before)
+    np.testing.assert_array_equal(model.parameters().flat_values, before)
