@@ -1,0 +1,5 @@
+"""PyTorch's own: `torch.nn.Identity`."""
+
+from torch.nn import Identity
+
+__all__ = ["Identity"]

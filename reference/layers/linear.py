@@ -1,0 +1,5 @@
+"""PyTorch's own: `torch.nn.Linear`."""
+
+from torch.nn import Linear
+
+__all__ = ["Linear"]

@@ -1,0 +1,5 @@
+"""PyTorch's own: `torch.nn.ReLU`."""
+
+from torch.nn import ReLU
+
+__all__ = ["ReLU"]

@@ -1,0 +1,5 @@
+"""PyTorch's own: `torch.optim.Adadelta`."""
+
+from torch.optim import Adadelta
+
+__all__ = ["Adadelta"]

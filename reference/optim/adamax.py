@@ -1,0 +1,5 @@
+"""PyTorch's own: `torch.optim.Adamax`."""
+
+from torch.optim import Adamax
+
+__all__ = ["Adamax"]

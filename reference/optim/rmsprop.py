@@ -1,0 +1,5 @@
+"""PyTorch's own: `torch.optim.RMSprop`."""
+
+from torch.optim import RMSprop
+
+__all__ = ["RMSprop"]
