@@ -88,6 +88,11 @@ def test_decoupled_decay_goes_by_the_groups_learning_rate():
     }
 
 
+def test_patterns_mind_upper_and_lower_case():
+    found = changes({"*.[!B]ias": Group(lr_scale=0.0)})
+    assert {name for name, change in found.items() if change == 0} == {"0.bias", "1.bias", "2.bias"}
+
+
 @pytest.mark.parametrize("pattern", ["3.weight", "weight", "*.Bias", ""])
 def test_a_pattern_that_matches_nothing_is_refused(pattern):
     with pytest.raises(ArgumentError, match=r"matches no parameter; there are 0\.weight, 0\.bias"):

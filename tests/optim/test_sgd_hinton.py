@@ -108,7 +108,7 @@ def test_the_paper_updates_then_projects_and_the_velocity_does_not_see_it(seed, 
     )
 
 
-@pytest.mark.parametrize("pauses", [(), (4, 5, 9), (0, 1, 5)], ids=["", "momentum pauses", "starts late"])
+@pytest.mark.parametrize("pauses", [(), (1, 2, 9), (0, 1, 5)], ids=["", "momentum pauses", "starts late"])
 @pytest.mark.parametrize("slip", SLIPS)
 @given(seed=seeds)
 @fixed_examples

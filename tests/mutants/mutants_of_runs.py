@@ -1,0 +1,228 @@
+"""Ordinary bugs of batches, training, checkpoints, initial weights and what a configuration builds."""
+
+from mutation import Mutant
+
+BATCHES = "minidrop.data.batches:Batches."
+NUMPY = "minidrop.backends.numpy_backend:NumpyBackend."
+RUN = "minidrop.training:_Run."
+EVALUATE = "minidrop.training:evaluate"
+CHECKPOINT = "minidrop.checkpoint:"
+INITIALIZERS = "minidrop.initializers:"
+BUILDING = "minidrop.building:"
+
+
+def bug(name: str, where: str, old: str, new: str, check: str, *also: tuple[str, str]) -> Mutant:
+    return Mutant(name, where, old, new, check, also)
+
+
+RUN_MUTANTS = [
+    # batches
+    bug(
+        "the same order in each epoch",
+        BATCHES + "epoch",
+        "permutation(self.size, epoch)",
+        "permutation(self.size, 0)",
+        "epochs differ",
+    ),
+    bug("no order at all", BATCHES + "epoch", "if self.shuffle", "if False", "pieces of an epoch"),
+    bug(
+        "the last batch dropped",
+        BATCHES + "__len__",
+        "else -(-self.size // self.batch_size)",
+        "else self.size // self.batch_size",
+        "the last batch",
+    ),
+    bug(
+        "labels in the stored order",
+        BATCHES + "epoch",
+        "self.backend.take(self.labels, indices, labels)",
+        "self.labels[batch * self.batch_size :][: len(indices)]",
+        "inputs and labels",
+    ),
+    bug("mean added", NUMPY + "gather", "out -= scaling.mean", "out += scaling.mean", "inputs and labels"),
+    bug(
+        "divided by the variance",
+        NUMPY + "gather",
+        "out /= scaling.std",
+        "out /= scaling.std**2",
+        "inputs and labels",
+    ),
+    # training and evaluation
+    bug(
+        "TrainStep does not say which step it is",
+        "minidrop.training:TrainStep.__call__",
+        "self.model.set_step(self.optimizer.steps)",
+        "pass",
+        "training machine, adam",
+    ),
+    bug(
+        "TrainStep stays in evaluation",
+        "minidrop.training:TrainStep.__call__",
+        "self.model.train()",
+        "pass",
+        "mode before a step",
+    ),
+    bug("evaluation stays in training", EVALUATE, "model.eval()", "pass", "evaluation"),
+    bug("the model is left in evaluation", EVALUATE, "model.train(training)", "pass", "evaluation"),
+    bug(
+        "the mean of batches for that of examples",
+        EVALUATE,
+        "total / size",
+        "total / len(batches)",
+        "evaluation",
+    ),
+    bug(
+        "errors by the smallest logit",
+        "minidrop.backends.base:Backend.count_errors",
+        "argmax",
+        "argmin",
+        "errors",
+    ),
+    bug(
+        "train loss by batches of equal size",
+        RUN + "epoch",
+        "loss * len(labels)",
+        "loss * self.train.batch_size",
+        "train loss",
+    ),
+    bug(
+        "schedules of the next epoch",
+        RUN + "epoch",
+        "schedule(state.epoch)",
+        "schedule(state.epoch + 1)",
+        "history",
+    ),
+    bug(
+        "the best epoch by the test set",
+        RUN + "__init__",
+        '{"validation": validation, "test": test}',
+        '{"validation": test or validation, "test": test}',
+        "history",
+    ),
+    bug(
+        "the best epoch is the worst",
+        RUN + "finish_epoch",
+        "min(rank) == rank[-1]",
+        "max(rank) == rank[-1]",
+        "best epoch",
+    ),
+    bug(
+        "the best weights are left in the file",
+        RUN + "load_best",
+        "if self.best is not None",
+        "if False",
+        "best epoch",
+    ),
+    # checkpoints
+    bug(
+        "the batch under way is counted after the save",
+        RUN + "epoch",
+        "state.batch += 1\n        yield loss",
+        "yield loss\n        state.batch += 1",
+        "interruption after batch 11",
+    ),
+    bug(
+        "a resumed epoch begins again",
+        RUN + "epoch",
+        "start=state.batch",
+        "start=0",
+        "interruption after batch 11",
+    ),
+    bug("a resumed run starts anew", RUN + "load", "self.state, best, _ =", "_, best, _ =", "more epochs"),
+    bug(
+        "a checkpoint forgets a slot",
+        CHECKPOINT + "load_checkpoint",
+        "in optimizer.state.items()",
+        "in list(optimizer.state.items())[1:]",
+        "training machine, adam",
+    ),
+    bug(
+        "a checkpoint forgets the velocity",
+        CHECKPOINT + "load_checkpoint",
+        "in optimizer.state.items()",
+        "in ()",
+        "training machine, torch",
+    ),
+    bug(
+        "a checkpoint forgets the step",
+        CHECKPOINT + "load_checkpoint",
+        'optimizer.restore_scalars(header["scalars"])',
+        "pass",
+        "training machine, adam",
+    ),
+    bug(
+        "a checkpoint forgets the weights",
+        CHECKPOINT + "load_checkpoint",
+        "{name: tensors[name] for name in parameters}",
+        "{name: parameters[name].value for name in parameters}",
+        "training machine, adam",
+    ),
+    bug(
+        "an optimizer forgets its step",
+        "minidrop.optim.optimizer:Optimizer.restore_scalars",
+        'self.steps = int(scalars["steps"])',
+        "pass",
+        "resume adam",
+    ),
+    bug(
+        "momentum forgets that it has a velocity",
+        "minidrop.optim.momentum:Momentum.restore_scalars",
+        'self.velocity_steps = int(scalars["velocity_steps"])',
+        "pass",
+        "resume dampened",
+    ),
+    bug(
+        "NAdam forgets its product",
+        "minidrop.optim.nadam:NAdam.restore_scalars",
+        'self._product = scalars["momentum_product"]',
+        "pass",
+        "resume nadam",
+    ),
+    # initial weights
+    bug(
+        "variance for standard deviation",
+        INITIALIZERS + "Normal.__call__",
+        "out *= self.std",
+        "out *= self.std**2",
+        "normal weights",
+    ),
+    bug(
+        "fan out for fan in",
+        INITIALIZERS + "TorchLinear.__call__",
+        "fans.fan_in",
+        "fans.fan_out",
+        "default weights",
+    ),
+    bug(
+        "scaled by nothing", INITIALIZERS + "Scaled.__call__", "out *= self.factor", "pass", "scaled weights"
+    ),
+    # from paper to inverted dropout
+    bug(
+        "learning rate k for k squared",
+        BUILDING + "_match_paper",
+        "lr_scale=keep**2",
+        "lr_scale=keep",
+        "paper and inverted",
+    ),
+    bug(
+        "squared limit k for k squared",
+        BUILDING + "_match_paper",
+        "power = 2",
+        "power = 1",
+        "paper and inverted",
+    ),
+    bug(
+        "weight decay not divided by k squared",
+        BUILDING + "_match_paper",
+        "decay / keep**2",
+        "decay",
+        "paper and inverted",
+    ),
+    bug(
+        "initial weights not scaled by k",
+        BUILDING + "build_model",
+        "Scaled(init, keep) if config.match_paper else init",
+        "init",
+        "paper and inverted",
+    ),
+]
