@@ -3,6 +3,7 @@
 from minidrop import data
 from minidrop.backends import Scaling, get_backend, set_backend, using_backend
 from minidrop.errors import MinidropError
+from minidrop.fitting import fit
 from minidrop.initializers import (
     Constant,
     FanIn,
@@ -44,7 +45,7 @@ from minidrop.optim import (
     SGDHinton,
     schedules,
 )
-from minidrop.training import TrainStep, evaluate, fit
+from minidrop.training import TrainStep, evaluate
 
 __version__ = "0.1.0"
 

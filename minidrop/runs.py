@@ -29,11 +29,12 @@ from minidrop.config import TrainConfig, from_dict, read_config
 from minidrop.data.batches import Batches
 from minidrop.data.datasets import Dataset, Examples, load, split
 from minidrop.errors import ArgumentError, ArrayError, CheckpointError, DivergenceError, check_choice
+from minidrop.fitting import fit
 from minidrop.layers import Sequential
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.plots import plot_history
 from minidrop.progress import Reporter, silent
-from minidrop.training import Evaluation, TrainStep, evaluate, fit
+from minidrop.training import Evaluation, TrainStep, evaluate
 from minidrop.versions import versions
 
 #: what may change when a run is resumed, since the weights so far do not depend on it

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidrop.backends import Array
-from minidrop.errors import check_choice
+from minidrop.errors import ArgumentError, check_choice, check_range
 from minidrop.optim.max_norm import MaxNorm
 from minidrop.optim.momentum import Momentum
 from minidrop.parameters import ParameterArena
@@ -61,11 +61,13 @@ class SGDHinton(Momentum):
         **options: Any,
     ) -> None:
         super().__init__(parameters, lr, momentum, form="hinton", **options)
+        if not isinstance(slips, Iterable):
+            raise ArgumentError(f"slips is a list of {', '.join(self.SLIPS)}, or published; got {slips!r}")
         chosen = (slips,) if isinstance(slips, str) else tuple(slips)
         for slip in chosen:
             check_choice("slip", slip, (*self.SLIPS, "published"))
         self.slips = frozenset(self.SLIPS if "published" in chosen else chosen)
-        if limit:
+        if isinstance(limit, Mapping) or check_range("limit", limit, 0):
             squared = squared and "limit-norm" not in self.slips
             layers = "all" if "limit-output" in self.slips else layers
             self.projections.append(MaxNorm(limit, squared=squared, layers=layers))

@@ -68,7 +68,7 @@ class Optimizer:
             raise ArgumentError(f"projections is a list of projections, got {type(projections).__name__}")
         self.parameters = parameters
         self.lr = lr
-        self.weight_decay = check_range("weight_decay", weight_decay, 0)
+        self.weight_decay = weight_decay
         self.projections = list(projections)
         self.steps = 0
         self.state: dict[str, Array] = {name: parameters.new_slot() for name in self.slots}
@@ -83,6 +83,15 @@ class Optimizer:
     @lr.setter
     def lr(self, lr: float) -> None:
         self._lr = check_range("learning rate", lr, 0)
+
+    @property
+    def weight_decay(self) -> float:
+        """The weight decay λ."""
+        return self._weight_decay
+
+    @weight_decay.setter
+    def weight_decay(self, weight_decay: float) -> None:
+        self._weight_decay = check_range("weight_decay", weight_decay, 0)
 
     def step(self) -> None:
         """Update all parameters from their gradients, then project."""
@@ -150,7 +159,8 @@ def _group_ranges(parameters: ParameterArena, groups: Mapping[str, Group]) -> It
         if not any(fnmatchcase(name, pattern) for name in parameters):
             raise ArgumentError(f"group {pattern!r} matches no parameter; there are {', '.join(parameters)}")
         check_range(f"lr_scale of {pattern!r}", group.lr_scale, 0)
-        check_range(f"weight_decay of {pattern!r}", group.weight_decay or 0.0, 0)
+        if group.weight_decay is not None:
+            check_range(f"weight_decay of {pattern!r}", group.weight_decay, 0)
     default = Group()
     pending: tuple[slice, Group] | None = None
     for name, where in parameters.slices().items():

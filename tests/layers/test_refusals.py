@@ -103,6 +103,8 @@ def test_integer_logits():
         (lambda: md.SGD(md.Linear(2, 2)), r"takes what model\.parameters\(\) returns, got Linear"),
         (lambda: md.SGD(md.Linear(2, 2).parameters(), groups={"*": 3}), "groups map patterns"),
         (lambda: md.SGD(md.Linear(2, 2).parameters(), projections=md.MaxNorm(3)), "projections is a list"),
+        (lambda: md.SGDHinton(md.Linear(2, 2).parameters(), slips=None), "slips is a list of ascend-first"),
+        (lambda: md.SGDHinton(md.Linear(2, 2).parameters(), limit=None), "limit must be a number"),
         (lambda: md.Linear(2, 2, init="normal"), "an initializer is an object such as Normal"),
         (lambda: md.DropConnect(2, 2, activation="relu"), "the activation is a layer such as ReLU"),
         (lambda: md.data.Batches(np.ones((3, 2)), 1), "Batches takes Examples"),

@@ -4,7 +4,7 @@ from mutation import Mutant
 
 BATCHES = "minidrop.data.batches:Batches."
 NUMPY = "minidrop.backends.numpy_backend:NumpyBackend."
-RUN = "minidrop.training:_Run."
+RUN = "minidrop.fitting:_Run."
 EVALUATE = "minidrop.training:evaluate"
 CHECKPOINT = "minidrop.checkpoint:"
 INITIALIZERS = "minidrop.initializers:"

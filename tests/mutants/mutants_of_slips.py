@@ -3,7 +3,7 @@
 from mutation import Mutant
 
 HINTON = "minidrop.optim.hinton:SGDHinton."
-TRAINING = "minidrop.training:_Run."
+TRAINING = "minidrop.fitting:_Run."
 
 SLIP_MUTANTS = [
     # 000: Hinton's dropout
