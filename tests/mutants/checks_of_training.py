@@ -6,8 +6,9 @@ import numpy as np
 import test_adam
 import test_adaptive
 import test_batches
-import test_config
+import test_building
 import test_evaluation_inputs
+import test_fitting
 import test_initializers
 import test_losses
 import test_max_norm
@@ -202,8 +203,8 @@ add(
     config=PAPER,
     seed=0,
 )
-add("scalings", test_config.test_scalings)
-add("initial weights without dropout", test_config.test_initial_weights_do_not_depend_on_dropout)
+add("scalings", test_building.test_scalings)
+add("initial weights without dropout", test_building.test_initial_weights_do_not_depend_on_dropout)
 
 
 class NoFolder:
@@ -228,14 +229,14 @@ add("the last batch", test_batches.test_the_last_batch_is_kept_or_dropped, drop_
 add("inputs and labels", test_batches.test_inputs_go_with_their_labels_and_are_scaled)
 add("evaluation", test_training.test_evaluation_is_without_randomness_and_independent_of_the_batch_size)
 add("errors", test_training.test_evaluation_counts_by_the_largest_logit)
-add("history", test_training.test_history_has_one_row_an_epoch_with_the_values_in_force)
-add("train loss", test_training.test_train_loss_is_the_mean_over_examples_not_over_batches)
-add("best epoch", test_training.test_fit_leaves_the_weights_of_the_best_validation_epoch)
-add("more epochs", test_training.test_more_epochs_after_the_end_are_the_longer_run)
+add("history", test_fitting.test_history_has_one_row_an_epoch_with_the_values_in_force)
+add("train loss", test_fitting.test_train_loss_is_the_mean_over_examples_not_over_batches)
+add("best epoch", test_fitting.test_fit_leaves_the_weights_of_the_best_validation_epoch)
+add("more epochs", test_fitting.test_more_epochs_after_the_end_are_the_longer_run)
 for after in (1, 11):
     add(
         f"interruption after batch {after}",
-        test_training.test_a_run_that_is_interrupted_and_resumed_is_the_run_that_was_not,
+        test_fitting.test_a_run_that_is_interrupted_and_resumed_is_the_run_that_was_not,
         optimizer=md.SGDHinton,
         after=after,
     )

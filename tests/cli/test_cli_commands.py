@@ -1,0 +1,45 @@
+"""`minidrop eval`, `info` and `data`."""
+
+import re
+
+import numpy as np
+from cli_helpers import SMALL, refused
+
+
+def test_eval_repeats_the_result(minidrop):
+    _, out, _ = minidrop("train", *SMALL, "--run", "run")
+    status, again, _ = minidrop("eval", "run")
+    assert status == 0
+    assert again.splitlines()[-1] == out.splitlines()[-1]
+    refused(minidrop("eval", "run", "--part", "validation"), "the run has no validation examples")
+    refused(minidrop("eval", "run", "--part", "all"), "part must be one of train, validation, test")
+    refused(minidrop("eval", "nowhere"), "there is no run in nowhere")
+
+
+def test_info_shows_what_a_bug_report_needs(minidrop, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, _ = minidrop("info")
+    assert status == 0
+    assert "minidrop[cuda12]" in out or "ready" in out.split("backend cupy")[1]
+    for word in ("python", np.__version__, "blas", "threads", "backend numpy", "backend cupy"):
+        assert word in out
+
+
+def test_data_list(minidrop, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, _ = minidrop("data", "list", "--data-dir", ".")
+    assert status == 0
+    assert re.search(r"digits\s+│\s+1437\s+│\s+360\s+│\s+64\s", out)
+    assert re.search(r"^fashion-mnist: .*minidrop data fetch fashion-mnist", out, re.MULTILINE)
+
+
+def test_no_command_shows_the_help(minidrop):
+    for words in ((), ("data",)):
+        status, out, err = minidrop(*words)
+        assert "Usage" in out
+        assert (status, err) == (2, "")
+
+
+def test_a_wrong_command(minidrop):
+    refused(minidrop("tarin"), "tarin")
+    refused(minidrop("data", "fetch", "cifar"), "cifar")
