@@ -1,10 +1,12 @@
 """The plain definitions alone train a network: what a backend without overrides, such as CuPy's, runs on."""
 
 import numpy as np
+import pytest
 from tolerances import FLOAT64_ROUNDING
 
 import minidrop as md
 from minidrop.backends.base import Backend
+from minidrop.errors import BackendError
 
 
 class PlainBackend(Backend):
@@ -39,12 +41,26 @@ def train(backend):
     return model, state
 
 
-def test_a_run_on_the_plain_definitions_is_the_run_on_numpy():
-    plain, plain_state = train(PlainBackend())
+def assert_same_run(backend):
+    """The masks bit for bit, the weights to rounding, and no fewer errors by chance."""
+    ours, state = train(backend)
     numpy, numpy_state = train("numpy")
     for i in (0, 3, 5, 7):
-        np.testing.assert_array_equal(plain[i].mask, numpy[i].mask)
-    for name, value in plain.state_dict().items():
+        np.testing.assert_array_equal(ours.backend.to_host(ours[i].mask), numpy[i].mask)
+    for name, value in ours.state_dict().items():
         np.testing.assert_allclose(value, numpy.state_dict()[name], atol=1000 * FLOAT64_ROUNDING)
-    assert plain_state.history[-1]["test_errors"] == numpy_state.history[-1]["test_errors"]
+    assert state.history[-1]["test_errors"] == numpy_state.history[-1]["test_errors"]
     assert numpy_state.history[-1]["train_loss"] < numpy_state.history[0]["train_loss"]
+
+
+def test_a_run_on_the_plain_definitions_is_the_run_on_numpy():
+    assert_same_run(PlainBackend())
+
+
+@pytest.mark.gpu
+def test_a_run_on_a_gpu_is_the_run_on_numpy():
+    try:
+        backend = md.get_backend("cupy")
+    except BackendError as error:
+        pytest.skip(str(error))
+    assert_same_run(backend)
