@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from minidrop.backends import using_backend
 from minidrop.errors import MinidropError
 from minidrop.streams import check_seed
@@ -70,7 +72,11 @@ def _table(options: argparse.Namespace) -> int:
 
     began = time.perf_counter()
     with using_backend(options.backend) as backend, default_dtype(options.dtype):
-        found = list(rows(Setting(backend, options.dtype, options.seed), options.filter))
+        found = []
+        with Console(stderr=True).status("comparing") as status:
+            for row in rows(Setting(backend, options.dtype, options.seed), options.filter):
+                found.append(row)
+                status.update(f"compared {row.op}")
     seconds = time.perf_counter() - began
     if not found:
         print(f"no op contains {options.filter!r}", file=sys.stderr)

@@ -26,6 +26,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from minidrop.backends import get_backend
 from minidrop.checkpoint import replacing
@@ -125,7 +127,8 @@ def run_all(options: Namespace) -> int:
             continue
         data = load(dataset, data_root())
         results = []
-        for case in chosen:
+        screen = Console(stderr=True)
+        for case in track(chosen, f"{dataset}, {options.steps} steps", console=screen, transient=True):
             config = replace(case.config, backend=options.backend)
             results.append(compare(case._replace(config=config), data, options.steps))
             rows += results[-1].rows()
