@@ -37,8 +37,8 @@ def train(
 ) -> None:
     """Train a network and write a run folder with its weights, history and curves.
 
-    Without options it learns the embedded digits. A preset changes the defaults, a configuration file changes
-    the preset, and options change both.
+    Without options it learns the embedded digits. A preset changes the
+    defaults, a configuration file the preset, and options change both.
     """
     from minidrop.config import resolve
     from minidrop.progress import make_reporter, silent
