@@ -130,6 +130,8 @@ class Findings:
         short = simple.denominator == 1 or abs(simple.numerator) <= 12
         if not short or simple == 0 or abs(float(simple) / ratio - 1) > RATIO:
             return [f"got is {ratio:.4g} times expected"] if len(ratios) > 1 else []
+        if simple == 1:
+            return []
         if simple == -1:
             return ["got is expected with the sign turned"]
         hint = ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from reference.checks import data, initializers, layers, losses, max_norm, optimizers, schedules
-from reference.checks.rows import Check, Row, Setting, where
+from reference.checks.rows import Check, Row, Setting, where, where_raised
 
 __all__ = ["Row", "Setting", "all_checks", "rows"]
 
@@ -27,7 +27,8 @@ def _rows_of(check: Check) -> Iterable[Row]:
         found.extend(check.run())
     except Exception as error:  # whatever a broken layer raises, the table goes on
         lines = str(error).splitlines() or [""]
-        place = f"; see {where(check.source)}" if check.source is not None else ""
+        raised = where_raised(error) or (where(check.source) if check.source is not None else "")
+        place = f"; see {raised}" if raised else ""
         message = f"{check.op} stopped with {type(error).__name__}: {lines[0]}{place}"
         found.append(Row(check.op, "runs", "fail", message=message))
     return found

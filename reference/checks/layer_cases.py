@@ -117,4 +117,16 @@ CASES = [
         operations=2 * tol.ELEMENTWISE + tol.FUNCTION,
         matrices=3,  # forward 2, and a gradient sums over examples on top
     ),
+    Case(
+        "Sequential, DropConnect first",
+        lambda n, dtype: md.Sequential(
+            md.DropConnect(n, 8, drop_prob=DROP, init=SMALL, dtype=dtype),
+            md.ReLU(),
+            md.Linear(8, UNITS, dtype=dtype),
+            seed=1,
+        ),
+        lambda n: ref.Sequential(ref.DropConnect(n, 8, P, "batch"), ref.ReLU(), ref.Linear(8, UNITS)),
+        operations=3 * tol.ELEMENTWISE,
+        matrices=3,
+    ),
 ]

@@ -51,5 +51,6 @@ def _rows(setting: Setting, reduction: str) -> Iterator[Row]:
             )
         )
     op = f"SoftmaxCrossEntropy {reduction}"
-    yield row(op, "value", values, md.SoftmaxCrossEntropy.forward)
+    both = (type(setting.backend).softmax_cross_entropy, md.SoftmaxCrossEntropy.forward)
+    yield row(op, "value", values, both)
     yield row(op, "gradient", gradients, type(setting.backend).softmax_cross_entropy)

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ class Check:
 
     op: str
     run: Callable[[], Iterable[Row]]
-    source: Any = None  #: the function of minidrop to name if the check itself stops with an exception
+    source: Any = None  #: the function, or functions, of minidrop to name if the check itself stops
 
 
 def row(op: str, check: str, comparisons: Iterable[Comparison], source: Any) -> Row:
@@ -116,7 +117,9 @@ def difference(actual: Any, expected: Any, scale: float | None = None) -> tuple[
 
 
 def where(source: Any) -> str:
-    """File, line and name of a function or class of minidrop."""
+    """File, line and name of a function or class of minidrop, or of each of several."""
+    if isinstance(source, tuple):
+        return ", ".join(map(where, source))
     root = Path(inspect.getfile(md)).parents[1]
     function = inspect.unwrap(source)
     try:
@@ -126,3 +129,14 @@ def where(source: Any) -> str:
         return getattr(function, "__qualname__", repr(function))
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
     return f"{name}:{line} ({function.__qualname__})"
+
+
+def where_raised(error: BaseException) -> str:
+    """File, line and name of the innermost function of minidrop that an exception came through, if any."""
+    root = Path(inspect.getfile(md)).parent
+    found = ""
+    for frame, line in walk_tb(error.__traceback__):
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(root):
+            found = f"{path.relative_to(root.parent).as_posix()}:{line} ({frame.f_code.co_qualname})"
+    return found

@@ -228,3 +228,17 @@ def test_linear_can_write_its_gradients_alone():
     passes(other, x, dy)
     np.testing.assert_array_equal(layer.weight.grad, other.weight.grad)
     np.testing.assert_array_equal(layer.bias.grad, other.bias.grad)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_backward_parameters_writes_what_backward_writes(name):
+    layer = CASES[name](4, "float64")
+    y = layer.forward(np.random.default_rng(0).normal(size=(3, 4)))
+    dy = np.random.default_rng(1).normal(size=y.shape)
+    layer.backward(dy)
+    expected = {key: parameter.grad.copy() for key, parameter in parameters_of(layer).items()}
+    for parameter in parameters_of(layer).values():
+        parameter.grad[...] = np.nan
+    layer.backward_parameters(dy)
+    for key, parameter in parameters_of(layer).items():
+        np.testing.assert_array_equal(parameter.grad, expected[key])

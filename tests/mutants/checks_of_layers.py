@@ -71,6 +71,11 @@ add(
     seed=0,
     step=0,
 )
+add(
+    "parameter gradients of any layer",
+    test_layers.test_backward_parameters_writes_what_backward_writes,
+    name="DropConnect, per example",
+)
 add("parameter gradients alone", test_sequential.test_parameter_gradients_alone_are_the_same_gradients)
 add(
     "gradients are written",

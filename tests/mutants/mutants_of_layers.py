@@ -27,6 +27,13 @@ LAYER_MUTANTS = [
     bug(
         "bias gradient is a mean", LINEAR + "backward_parameters", "xp.sum", "xp.mean", "gradients of Linear"
     ),
+    bug(
+        "a first layer's parameters are left out",
+        "minidrop.layers.layer:Layer.backward_parameters",
+        "self.backward(dy)",
+        "pass",
+        "parameter gradients of any layer",
+    ),
     bug("dW transposed", LINEAR + "backward_parameters", "(dy.T, x,", "(x.T, dy,", "gradients of Linear"),
     bug(
         "dW from its own output gradient twice",
