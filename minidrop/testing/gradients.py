@@ -10,7 +10,7 @@ from minidrop.testing.subject import host
 from minidrop.testing.tolerances import CENTRAL, COMPLEX, COMPLEX_STEP, DIRECTIONS, ROUNDING
 
 
-def finite_differences(ctx: Context) -> Outcome:
+def finite_differences(ctx: Context, of: str = "<dy, y>") -> Outcome:
     """dL/dθ = (L(θ + h) - L(θ - h)) / 2h with L = <dy, y>, for the input and every parameter."""
     found = Findings(ctx.tolerance("finite differences", CENTRAL), ctx.batch)
     aside = 0
@@ -21,7 +21,7 @@ def finite_differences(ctx: Context) -> Outcome:
         aside += int((~slopes.smooth).sum())
         fine = bool(valid.any()) or not len(valid)
         found.require(fine, f"{name}: every element lies at a kink, so nothing was checked; give another x")
-        _compare(ctx, found, name, slopes.values, valid, "central differences of <dy, y>", slopes.scale)
+        _compare(ctx, found, name, slopes.values, valid, f"central differences of {of}", slopes.scale)
     moved = int((host(ctx.x_smooth) != host(ctx.x)).sum())
     notes = [f"{moved} moved off a kink"] * (moved > 0) + [f"{aside} at a kink set aside"] * (aside > 0)
     return found.outcome(", ".join(notes))

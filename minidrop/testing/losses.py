@@ -100,7 +100,7 @@ def check_loss(
         "dtype": partial(_dtypes, ctx, loss, labels),
         "frozen randomness": partial(frozen, ctx),
         "repeatable": partial(repeatable, ctx),
-        "finite differences": partial(gradients.finite_differences, ctx),
+        "finite differences": partial(gradients.finite_differences, ctx, "the loss"),
         "complex step": partial(gradients.complex_step, ctx, analytic),
         "rows sum to zero": partial(_rows, ctx, loss, labels),
         "batch behaviour": partial(_batch, ctx, loss, labels, reduction),
