@@ -1,18 +1,10 @@
 """Ordinary bugs of linear layers, units, containers and dropout's relatives."""
 
-from mutation import Mutant
+from mutation import bug
 
-DROPOUT = "minidrop.layers.dropout:Dropout."
 LINEAR = "minidrop.layers.linear:Linear."
 DROPCONNECT = "minidrop.layers.dropconnect:DropConnect."
 SEQUENTIAL = "minidrop.layers.sequential:Sequential."
-STOCHASTIC = "minidrop.layers.stochastic:"
-STREAM = "minidrop.streams:"
-NUMPY = "minidrop.backends.numpy_backend:NumpyBackend."
-
-
-def bug(name: str, where: str, old: str, new: str, check: str) -> Mutant:
-    return Mutant(name, where, old, new, check)
 
 
 LAYER_MUTANTS = [

@@ -1,19 +1,12 @@
 """Ordinary bugs of dropout, masks, streams and the loss."""
 
-from mutation import Mutant
+from mutation import bug
 
 DROPOUT = "minidrop.layers.dropout:Dropout."
-LINEAR = "minidrop.layers.linear:Linear."
-DROPCONNECT = "minidrop.layers.dropconnect:DropConnect."
-SEQUENTIAL = "minidrop.layers.sequential:Sequential."
 STOCHASTIC = "minidrop.layers.stochastic:"
 STREAM = "minidrop.streams:"
 PLAIN = "minidrop.backends.base:Backend."
 NUMPY = "minidrop.backends.numpy_backend:NumpyBackend."
-
-
-def bug(name: str, where: str, old: str, new: str, check: str) -> Mutant:
-    return Mutant(name, where, old, new, check)
 
 
 MASK_MUTANTS = [

@@ -1,16 +1,12 @@
 """Ordinary bugs of updates, projections and schedules."""
 
-from mutation import Mutant
+from mutation import bug
 
 MOMENTUM = "minidrop.optim.momentum:Momentum."
 ADAM = "minidrop.optim.adam:"
 OPTIMIZER = "minidrop.optim.optimizer:Optimizer."
 MAX_NORM = "minidrop.optim.max_norm:MaxNorm."
 NUMPY = "minidrop.backends.numpy_backend:NumpyBackend."
-
-
-def bug(name: str, where: str, old: str, new: str, check: str, *also: tuple[str, str]) -> Mutant:
-    return Mutant(name, where, old, new, check, also)
 
 
 OPTIMIZER_MUTANTS = [

@@ -1,6 +1,6 @@
 """Ordinary bugs of batches, training, checkpoints, initial weights and what a configuration builds."""
 
-from mutation import Mutant
+from mutation import bug
 
 BATCHES = "minidrop.data.batches:Batches."
 NUMPY = "minidrop.backends.numpy_backend:NumpyBackend."
@@ -9,10 +9,6 @@ EVALUATE = "minidrop.training:evaluate"
 CHECKPOINT = "minidrop.checkpoint:"
 INITIALIZERS = "minidrop.initializers:"
 BUILDING = "minidrop.building:"
-
-
-def bug(name: str, where: str, old: str, new: str, check: str, *also: tuple[str, str]) -> Mutant:
-    return Mutant(name, where, old, new, check, also)
 
 
 RUN_MUTANTS = [

@@ -36,6 +36,11 @@ class Mutant:
     also: tuple[tuple[str, str], ...] = ()
 
 
+def bug(name: str, where: str, old: str, new: str, check: str, *also: tuple[str, str]) -> Mutant:
+    """A `Mutant`, with what else it changes as further arguments."""
+    return Mutant(name, where, old, new, check, also)
+
+
 def inject(mutant: Mutant, monkeypatch: Any) -> None:
     """Put the mutant in place of the original, wherever that is known by its name."""
     module_name, _, path = mutant.where.partition(":")
