@@ -70,9 +70,7 @@ def fit(
     check_count("checkpoint_every", checkpoint_every)
     run = _Run(step, train, validation, test, schedules or {}, checkpoint, config, on_save)
     if resume and checkpoint is not None and Path(checkpoint).exists():
-        run.load()
-        if run.state.epoch > epochs:
-            raise ArgumentError(f"the run has {run.state.epoch} epochs already; it cannot end after {epochs}")
+        run.load(epochs)
     else:
         run.save()
     with (
@@ -184,11 +182,15 @@ class _Run:
             if self.on_save is not None:
                 self.on_save(self.state)
 
-    def load(self) -> None:
-        """Go back to where the checkpoint was written."""
+    def load(self, epochs: int) -> None:
+        """Go back to where the checkpoint was written; ArgumentError if that is after `epochs` epochs."""
         assert self.path is not None
         self.state, best, _ = load_checkpoint(self.path, self.parameters, self.step.optimizer)
         self.best = best or None
+        if self.state.epoch > epochs:
+            raise ArgumentError(
+                f"the run has {self.state.epoch} epochs already; it cannot end after {epochs}"
+            )
         if self.on_save is not None:
             self.on_save(self.state)
 

@@ -59,6 +59,7 @@ class Run:
 
     def __init__(self, config: TrainConfig, folder: Path | None = None) -> None:
         self.config = config
+        self._config_changed = False
         if folder is not None:
             self.folder = folder
         self.state = TrainingState()
@@ -122,8 +123,6 @@ class Run:
             CheckpointError: if the folder cannot be written to, or cannot be resumed from.
             DivergenceError, Interrupted: as `fit`; what was learnt until then is in the folder.
         """
-        if resume:
-            self._write("config.json", _json(self.config.to_dict()))
         try:
             state = self._fit(resume, reporter)
         except DivergenceError:
@@ -180,6 +179,9 @@ class Run:
 
     def _saved(self, state: TrainingState) -> None:
         self.state = state
+        if self._config_changed:  # by a resume, which has been accepted if it comes here
+            self._write("config.json", _json(self.config.to_dict()))
+            self._config_changed = False
         if not state.history:
             return
         text = io.StringIO()
@@ -215,7 +217,10 @@ def open_run(
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"there is no run in {folder}: it has no config.json")
     config = from_dict(read_config(folder / "config.json"), str(folder / "config.json"))
-    changed = from_dict(config.to_dict() | dict(explicit or {}))
+    changes = dict(explicit or {})
+    if changes.get("data_dir") is not None:
+        changes["data_dir"] = str(Path(changes["data_dir"]).absolute())
+    changed = from_dict(config.to_dict() | changes)
     for key, value in changed.to_dict().items():
         before = getattr(config, key)
         if value != before and key not in changeable:
@@ -223,7 +228,9 @@ def open_run(
                 f"{folder} is a run with {key} {before}; it cannot go on with {value}: start a new run, or "
                 f"leave {key} out"
             )
-    return Run(changed, folder)
+    run = Run(changed, folder)
+    run._config_changed = changed != config
+    return run
 
 
 def _claim_next_folder(dataset: str, root: Path = Path("runs")) -> Path:

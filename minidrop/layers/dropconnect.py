@@ -94,9 +94,7 @@ class DropConnect(StochasticLayer):
             return self._moment_matched(x)
         z = self.array("z", (len(x), linear.out_features), linear.dtype)
         step = self.step
-        keep: Array | None = (
-            None  # M; with a mask an example only what was given, since others are drawn again
-        )
+        keep: Array | None = None  # M; with a mask an example only a given one, as others are drawn again
         if self.training and self.per == "example":
             if self._given is not None:
                 keep = self.given((len(x), *linear.weight.shape))

@@ -63,7 +63,9 @@ def test_a_resume_with_more_epochs_is_written_down(minidrop, tmp_path):
     minidrop("train", *SMALL, "--run", "run")
     minidrop("train", "--resume", "--run", "run", "--epochs", 3)
     assert json.loads((tmp_path / "run/config.json").read_text())["epochs"] == 3
+    before = (tmp_path / "run/config.json").read_text()
     refused(minidrop("train", "--resume", "--run", "run", "--epochs", 1), "has 3 epochs already")
+    assert (tmp_path / "run/config.json").read_text() == before
 
 
 def test_a_resume_cannot_change_the_run(minidrop):
