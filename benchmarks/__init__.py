@@ -1,0 +1,1 @@
+"""What is fast here, by how much, and against what: `python -m benchmarks list`."""

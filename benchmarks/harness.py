@@ -1,0 +1,215 @@
+"""How things are measured: the same work, each contestant in a process of its own, in interleaved rounds.
+
+A `Benchmark` has cases, a case has contestants. Each contestant is built in a fresh process (`worker.py`),
+which warms up and then waits. Before anything is timed, the contestants that can are asked for the values that
+they compute, and must agree. Then they take turns: in each round each runs one short block while the others
+wait, so that whatever else the machine does meets all of them alike. What is reported are medians over the
+rounds, and the median of each round's ratio to the reference.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from statistics import median
+from time import sleep
+from typing import Any
+
+import numpy as np
+
+#: how long spinning threads of the contestant before are given to fall asleep
+PAUSE = 0.05
+
+
+class Disagreement(AssertionError):
+    """Contestants of one case that do not compute the same thing."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to do the work of a case.
+
+    Args:
+        label: the row's name.
+        make: "module:function"; called with `arguments` in the contestant's process, it returns the work: an
+            object whose call is one repetition. If it has `values(n)`, that is called before all else and
+            gives the n numbers to compare with the other contestants', such as the losses of its first n steps
+            with masks that all are given. If it has `synchronise()`, a whole block is timed between two.
+        arguments: what JSON can hold.
+        needs: modules without which the contestant is left out, with a reason.
+        note: what is different about it.
+        environment: variables of its process.
+    """
+
+    label: str
+    make: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    note: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def missing(self) -> list[str]:
+        """The modules that it needs and that are not installed."""
+        return [name for name in self.needs if find_spec(name) is None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Work with a fixed size, and who does it; the first contestant is the one that ratios refer to.
+
+    Args:
+        name: what is different from the other cases.
+        parameters: the sizes by name, for figures and tables.
+        contestants: the reference first.
+        values: how many values are compared; 0 for none.
+        tolerance: the relative difference allowed between them, with `values`.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    contestants: Sequence[Contestant]
+    values: int = 0
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a measurement takes.
+
+    Args:
+        rounds: how many blocks of each contestant.
+        seconds: how long a block lasts, or one repetition if that is longer.
+        threads: how many processors each contestant may use.
+    """
+
+    rounds: int = 15
+    seconds: float = 0.3
+    threads: int = 0
+
+    def processors(self) -> list[int]:
+        """The processors that the contestants may run on: the first `threads`, or all for 0."""
+        usable = sorted(os.sched_getaffinity(0))
+        return usable[: self.threads or len(usable)]
+
+
+class Worker:
+    """The process of one contestant."""
+
+    def __init__(self, contestant: Contestant, processors: list[int]) -> None:
+        self.contestant = contestant
+        job = {"make": contestant.make, "arguments": dict(contestant.arguments), "processors": processors}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "")
+        threads = {name: str(len(processors)) for name in threads}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **threads, **contestant.environment},
+        )
+
+    def ask(self, request: str, *arguments: Any) -> Any:
+        """Its answer to a request; RuntimeError if it died."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            print(json.dumps([request, *arguments]), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise RuntimeError(f"contestant {self.contestant.label!r} died while asked to {request}; see above")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.communicate()
+
+
+@contextmanager
+def workers(contestants: Sequence[Contestant], processors: list[int]) -> Iterator[list[Worker]]:
+    """The processes of `contestants`, started together, ended with the block."""
+    with ExitStack() as stack:
+        started = []
+        for contestant in contestants:
+            started.append(Worker(contestant, processors))
+            stack.callback(started[-1].close)
+        yield started
+
+
+def run_case(case: Case, pace: Pace, told: Callable[[str], None] = lambda what: None) -> dict[str, Any]:
+    """Check and measure one case; the answer is what the results file holds of it.
+
+    Raises:
+        Disagreement: if two contestants compute different values.
+    """
+    present = [c for c in case.contestants if not c.missing()]
+    left_out = {c.label: f"needs {', '.join(c.missing())}" for c in case.contestants if c.missing()}
+    processors = pace.processors()
+    with workers(present, processors) as racing:
+        told(f"{case.name}: starting")
+        for worker in racing:
+            worker.ask("ready")
+        if case.values:
+            told(f"{case.name}: comparing values")
+            agree(case, {worker.contestant.label: worker.ask("values", case.values) for worker in racing})
+        told(f"{case.name}: warming up")
+        calls = [_calls(worker, pace.seconds) for worker in racing]
+        seconds: list[list[float]] = [[] for _ in racing]
+        for turn in range(pace.rounds):
+            told(f"{case.name}: round {turn + 1} of {pace.rounds}")
+            for worker, n, times in zip(racing, calls, seconds, strict=True):
+                sleep(min(PAUSE, pace.seconds))
+                times.append(worker.ask("time", n))
+        memory = [worker.ask("memory") for worker in racing]
+    return {
+        "name": case.name,
+        "parameters": dict(case.parameters),
+        "contestants": [
+            {"label": w.contestant.label, "note": w.contestant.note, "seconds": times, "calls": n, **peak}
+            for w, times, n, peak in zip(racing, seconds, calls, memory, strict=True)
+        ],
+        "left_out": left_out,
+    }
+
+
+def _calls(worker: Worker, seconds: float) -> int:
+    """How many repetitions fill a block, after a warm-up of one block."""
+    worker.ask("time", 1)  # compiles, allocates
+    n = max(1, round(seconds / 4 / worker.ask("time", 3)))
+    return max(1, round(seconds / worker.ask("time", n)))
+
+
+def agree(case: Case, values: Mapping[str, Sequence[float] | None]) -> None:
+    """Disagreement if the values of two contestants differ by more than the case's tolerance."""
+    known = {label: np.asarray(numbers) for label, numbers in values.items() if numbers is not None}
+    first, *others = known
+    for other in others:
+        if known[other].shape != known[first].shape or not np.allclose(
+            known[other], known[first], rtol=case.tolerance, atol=0
+        ):
+            raise Disagreement(
+                f"{case.name}: {first!r} and {other!r} do not compute the same: "
+                f"{known[first].tolist()} against {known[other].tolist()}"
+            )
+
+
+def typical(contestant: Mapping[str, Any]) -> float:
+    """The median time of a repetition in seconds."""
+    return median(contestant["seconds"])
+
+
+def ratio(contestant: Mapping[str, Any], reference: Mapping[str, Any]) -> float:
+    """The median over the rounds of this contestant's time as a multiple of the reference's."""
+    return median(a / b for a, b in zip(contestant["seconds"], reference["seconds"], strict=True))
+
+
+def spread(contestant: Mapping[str, Any]) -> float:
+    """Half the distance between the quartiles, as a fraction of the median."""
+    low, high = np.percentile(contestant["seconds"], [25, 75])
+    return float((high - low) / 2 / typical(contestant))
