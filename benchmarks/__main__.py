@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.harness import Disagreement, Pace
+from benchmarks.harness import DisagreementError, Pace
 from benchmarks.results import RESULTS, Benchmark
 
 NAMES = ("train_step", "batch_vs_loop", "optimizers", "dropout", "scaling", "epoch", "operations")
@@ -49,7 +49,7 @@ def main(
             try:
                 told = lambda what, each=each: status.update(f"{each}: {what}")  # noqa: E731
                 result = chosen.run(pace, quick=quick, command=command, told=told)
-            except (Disagreement, RuntimeError) as error:
+            except (DisagreementError, RuntimeError) as error:
                 console.print(f"benchmarks: {error}")
                 raise typer.Exit(1) from None
         chosen.show(result, console)

@@ -1,10 +1,10 @@
 """How things are measured: the same work, each contestant in a process of its own, in interleaved rounds.
 
 A `Benchmark` has cases, a case has contestants. Each contestant is built in a fresh process (`worker.py`),
-which warms up and then waits. Before anything is timed, the contestants that can are asked for the values that
-they compute, and must agree. Then they take turns: in each round each runs one short block while the others
-wait, so that whatever else the machine does meets all of them alike. What is reported are medians over the
-rounds, and the median of each round's ratio to the reference.
+which warms up and then waits. Before anything is timed, the contestants that can are asked for the values
+that they compute, and must agree. Then they take turns: in each round each runs one short block while the
+others wait, so that whatever else the machine does meets all of them alike. What is reported are medians over
+the rounds, and the median of each round's ratio to the reference.
 """
 
 import json
@@ -25,7 +25,7 @@ import numpy as np
 PAUSE = 0.05
 
 
-class Disagreement(AssertionError):
+class DisagreementError(AssertionError):
     """Contestants of one case that do not compute the same thing."""
 
 
@@ -37,7 +37,7 @@ class Contestant:
         label: the row's name.
         make: "module:function"; called with `arguments` in the contestant's process, it returns the work: an
             object whose call is one repetition. If it has `values(n)`, that is called before all else and
-            gives the n numbers to compare with the other contestants', such as the losses of its first n steps
+            gives n numbers that must be the other contestants' too, such as the losses of its first n steps
             with masks that all are given. If it has `synchronise()`, a whole block is timed between two.
         arguments: what JSON can hold.
         needs: modules without which the contestant is left out, with a reason.
@@ -122,7 +122,7 @@ class Worker:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise RuntimeError(f"contestant {self.contestant.label!r} died while asked to {request}; see above")
+            raise RuntimeError(f"{self.contestant.label!r} died when asked for {request!r}; see above")
         return json.loads(line)
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ def run_case(case: Case, pace: Pace, told: Callable[[str], None] = lambda what: 
     """Check and measure one case; the answer is what the results file holds of it.
 
     Raises:
-        Disagreement: if two contestants compute different values.
+        DisagreementError: if two contestants compute different values.
     """
     present = [c for c in case.contestants if not c.missing()]
     left_out = {c.label: f"needs {', '.join(c.missing())}" for c in case.contestants if c.missing()}
@@ -186,14 +186,14 @@ def _calls(worker: Worker, seconds: float) -> int:
 
 
 def agree(case: Case, values: Mapping[str, Sequence[float] | None]) -> None:
-    """Disagreement if the values of two contestants differ by more than the case's tolerance."""
+    """DisagreementError if the values of two contestants differ by more than the case's tolerance."""
     known = {label: np.asarray(numbers) for label, numbers in values.items() if numbers is not None}
     first, *others = known
     for other in others:
         if known[other].shape != known[first].shape or not np.allclose(
             known[other], known[first], rtol=case.tolerance, atol=0
         ):
-            raise Disagreement(
+            raise DisagreementError(
                 f"{case.name}: {first!r} and {other!r} do not compute the same: "
                 f"{known[first].tolist()} against {known[other].tolist()}"
             )

@@ -98,9 +98,9 @@ def duration(seconds: float) -> str:
     >>> duration(0.0123), duration(4.56e-6)
     ('12.3 ms', '4.56 µs')
     """
-    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
-        if seconds * factor >= 1:
-            break
+    factor, unit = next(
+        (f, u) for f, u in ((1, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")) if seconds * f >= 1
+    )
     return f"{seconds * factor:.3g} {unit}"
 
 

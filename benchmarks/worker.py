@@ -1,9 +1,9 @@
 """The process of one contestant: it builds its work, then answers requests, one JSON line each.
 
-    ["ready"]       null, once the work is built
-    ["values", n]   the n values to compare, or null if the work has none
-    ["time", n]     seconds a repetition, out of n: the median, or the mean of a synchronised block
-    ["memory"]      the largest resident memory, and what was resident before the work was built, in bytes
+- ["ready"]: null, once the work is built
+- ["values", n]: the n values to compare, or null if the work has none
+- ["time", n]: seconds a repetition, out of n: the median, or the mean of a synchronised block
+- ["memory"]: the largest resident memory, and what was resident before the work was built, in bytes
 """
 
 import gc
