@@ -1,5 +1,7 @@
 """The loss: softmax and cross-entropy in one, because together their gradient is simple."""
 
+from typing import Any
+
 from minidrop.backends import Array, Backend, Workspace, get_backend
 from minidrop.errors import ArrayError, UsageError, check_choice
 from minidrop.parameters import DTYPES
@@ -43,19 +45,32 @@ class SoftmaxCrossEntropy:
             ArrayError: if logits are not (B, classes), or labels not B integers in 0 ... classes - 1.
         """
         self.backend.check(logits, "the logits", (None, None))
-        self.backend.check(labels, "the labels", (len(logits),))
         if logits.dtype not in DTYPES:
             raise ArrayError(f"the logits must be float32 or float64, got {logits.dtype}")
+        self.check_labels(labels, *logits.shape)
+        gradient = self.new_gradient(logits.shape, logits.dtype)
+        scale = self.scale(len(logits))
+        return self.backend.softmax_cross_entropy(logits, labels, scale, gradient, self._scratch)
+
+    def check_labels(self, labels: Array, rows: int, classes: int) -> None:
+        """Refuse labels that are not `rows` integers in 0 ... classes - 1, with an ArrayError."""
+        self.backend.check(labels, "the labels", (rows,))
         if labels.dtype.kind not in "iu":
             raise ArrayError(f"the labels must be integers, got {labels.dtype.name}")
         if self.backend.values_are_cheap:
             low, high = int(labels.min()), int(labels.max())
-            if low < 0 or high >= logits.shape[1]:
+            if low < 0 or high >= classes:
                 bad = low if low < 0 else high
-                raise ArrayError(f"the labels must be in 0 ... {logits.shape[1] - 1}, found {bad}")
-        scale = 1 / len(logits) if self.reduction == "mean" else 1.0
-        self._gradient = self.workspace.array("gradient", logits.shape, logits.dtype)
-        return self.backend.softmax_cross_entropy(logits, labels, scale, self._gradient, self._scratch)
+                raise ArrayError(f"the labels must be in 0 ... {classes - 1}, found {bad}")
+
+    def scale(self, rows: int) -> float:
+        """c, for a batch of `rows` examples."""
+        return 1 / rows if self.reduction == "mean" else 1.0
+
+    def new_gradient(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Where the gradient of this pass is to be written: what `backward` will return."""
+        self._gradient = self.workspace.array("gradient", shape, dtype)
+        return self._gradient
 
     def backward(self) -> Array:
         """dz = c (p - onehot(t)), shape (B, classes); UsageError before a forward pass."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from minidrop.backends import Array
 from minidrop.data.batches import Batches
 from minidrop.errors import UsageError
+from minidrop.fused import FusedStep, blocks
 from minidrop.layers import Layer
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.optim import Optimizer
@@ -22,6 +23,8 @@ class TrainStep:
         model: the layers.
         loss: the loss.
         optimizer: over `model.parameters()`.
+        fused: whether to do the step in one go, on all threads, where the model is a chain that
+            `minidrop.fused` knows; False lets the layers do it one after another, to the same result.
 
     Raises:
         UsageError: if the optimizer is over other parameters.
@@ -35,17 +38,28 @@ class TrainStep:
     (True, 10)
     """
 
-    def __init__(self, model: Layer, loss: SoftmaxCrossEntropy, optimizer: Optimizer) -> None:
+    def __init__(
+        self, model: Layer, loss: SoftmaxCrossEntropy, optimizer: Optimizer, *, fused: bool = True
+    ) -> None:
         if optimizer.parameters is not model.parameters():
             raise UsageError("the optimizer is not over model.parameters(): it would train another model")
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
+        chain = blocks(model) if fused and type(loss) is SoftmaxCrossEntropy else None
+        self._fused = None if chain is None else FusedStep(model, chain, loss, optimizer)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the step is done in one go."""
+        return self._fused is not None
 
     def __call__(self, x: Array, labels: Array) -> Array:
         """Update the model from the batch x (B, features), labels (B,); return its loss before the update."""
         with _buffers(self.model, self.loss):
             self.model.train()
+            if self._fused is not None:
+                return self._fused(x, labels)
             self.model.set_step(self.optimizer.steps)
             loss = self.loss.forward(self.model.forward(x), labels)
             self.model.backward_parameters(self.loss.backward())

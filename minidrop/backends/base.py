@@ -6,7 +6,7 @@ form. A backend may override one where that is measurably faster; a test holds e
 definition in this file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -45,6 +45,17 @@ class Backend:
     def device(self) -> str:
         """Where the arrays live."""
         return "host"
+
+    # -- threads -----------------------------------------------------------------------------------------
+
+    def shares(self, rows: int, weights: int) -> int:
+        """Among how many threads to share out a step of a model of `weights` numbers on `rows` examples."""
+        return 1
+
+    def share_out(self, job: Callable[[int], object], shares: int) -> None:
+        """Call job(0) ... job(shares - 1), at the same time where the backend has threads for it."""
+        for share in range(shares):
+            job(share)
 
     # -- arrays ------------------------------------------------------------------------------------------
 
@@ -117,6 +128,25 @@ class Backend:
         """
         lanes = self.asarray(stream.lanes(out.size, step, start)).reshape(out.shape)
         return self.xp.greater_equal(lanes, threshold, out=out)
+
+    def bias_relu_dropout(
+        self, z: Array, bias: Array | None, keep: Array | None, scale: float, workspace: Workspace
+    ) -> None:
+        """Change z = x Wᵀ into what Linear, ReLU and Dropout together make of x: scale keep max(z + b, 0).
+
+        Where there is no bias or no dropout, None stands for it.
+        """
+        if bias is not None:
+            z += bias
+        self.xp.maximum(z, 0, out=z)
+        if keep is not None:
+            z *= keep
+            z *= scale
+
+    def relu_dropout_backward(self, dy: Array, y: Array, scale: float, workspace: Workspace) -> None:
+        """Change dy into dz = scale dy [y > 0]: an output y is above 0 where it was kept and its z was."""
+        dy *= y > 0
+        dy *= scale
 
     def standard_normal(self, stream: Stream, step: int, out: Array) -> Array:
         """Fill `out` with draws of N(0, 1), made in float64 on the host so that all backends agree."""

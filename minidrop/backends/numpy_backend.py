@@ -1,5 +1,6 @@
 """NumPy, with the operations that gain from writing into buffers that exist already."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -8,9 +9,14 @@ import numpy as np
 from minidrop.backends.base import Array, Backend, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.streams import Stream, next_lanes
+from minidrop.threads import available, share_out
 
-#: 32 K lanes are 64 KiB of words; a multiple of 4, so that pieces begin with a word
-_LANES_AT_ONCE = 32 * 1024
+#: 64 K lanes are 128 KiB of words; a multiple of 4, so that pieces begin with a word
+_LANES_AT_ONCE = 64 * 1024
+#: a thread pays with fewer rows no more, since each packs all weights for its products
+_ROWS_A_SHARE = 32
+#: nor with fewer products of a weight and an example: waking a thread takes as long as a few million of them
+_PRODUCTS_A_SHARE = 4_000_000
 
 
 @lru_cache(maxsize=8)
@@ -24,13 +30,26 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     xp = np
-    #: 32 K float32 elements are 128 KiB: weights, gradient and slots of one pass stay in the L2 cache
-    chunk = 32 * 1024
+    #: small enough for weights, gradient and slots to stay in cache between the passes of an update, large
+    #: enough for threads not to wait for the interpreter's lock between them
+    chunk = 256 * 1024
+    #: 64 K float32 elements are 256 KiB, a part of a core's L2 cache
+    block = 64 * 1024
     values_are_cheap = True
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         """`array` itself."""
         return np.asarray(array)
+
+    def shares(self, rows: int, weights: int) -> int:
+        """See `Backend.shares`: all threads that NumPy's matrix products use, if there is work for each."""
+        most = min(rows // _ROWS_A_SHARE, rows * weights // _PRODUCTS_A_SHARE)
+        threads = available() if most > 1 else 1
+        return threads if threads <= most else 1
+
+    def share_out(self, job: Callable[[int], object], shares: int) -> None:
+        """See `Backend.share_out`."""
+        share_out(job, shares)
 
     def keep_mask(self, stream: Stream, step: int, threshold: int, out: Array, start: int = 0) -> Array:
         """See `Backend.keep_mask`; here in pieces, so that memory does not grow with the mask.
@@ -74,16 +93,45 @@ class NumpyBackend(Backend):
         gradient *= scale
         return loss
 
+    def bias_relu_dropout(
+        self, z: Array, bias: Array | None, keep: Array | None, scale: float, workspace: Workspace
+    ) -> None:
+        """See `Backend.bias_relu_dropout`; here a block of rows at a time, which stays in cache."""
+        block = self._rows_in_cache(z)
+        for start in range(0, len(z), block):
+            part = z[start : start + block]
+            if bias is not None:
+                part += bias
+            np.maximum(part, 0, out=part)
+            if keep is not None:
+                part *= keep[start : start + block] if keep.ndim == z.ndim else keep
+                if scale != 1:
+                    part *= scale
+
+    def relu_dropout_backward(self, dy: Array, y: Array, scale: float, workspace: Workspace) -> None:
+        """See `Backend.relu_dropout_backward`; here a block of rows at a time, which stays in cache."""
+        block = self._rows_in_cache(dy)
+        for start in range(0, len(dy), block):
+            part = dy[start : start + block]
+            active = workspace.array("active", part.shape, bool)
+            np.greater(y[start : start + block], 0, out=active)
+            part *= active
+            if scale != 1:
+                part *= scale
+
+    def _rows_in_cache(self, matrix: Array) -> int:
+        """How many rows of `matrix` one pass takes."""
+        return max(1, self.block // matrix.shape[1])
+
     def limit_row_norms(self, matrix: Array, limit: float, workspace: Workspace) -> None:
         """See `Backend.limit_row_norms`; here a block of rows at a time, which is rescaled while in cache."""
-        rows, columns = matrix.shape
-        block = max(1, (self.chunk or matrix.size) // columns)
-        for start in range(0, rows, block):
+        block = self._rows_in_cache(matrix)
+        for start in range(0, len(matrix), block):
             part = matrix[start : start + block]
             lengths = workspace.array("lengths", (len(part),), matrix.dtype)
-            np.einsum("ij,ij->i", part, part, out=lengths)
-            np.sqrt(lengths, out=lengths)
-            if not lengths.max() <= limit:
+            np.vecdot(part, part, out=lengths)
+            if not lengths.max() <= limit * limit:
+                np.sqrt(lengths, out=lengths)
                 np.maximum(lengths, limit, out=lengths)
                 np.divide(limit, lengths, out=lengths)
                 part *= lengths[:, None]

@@ -1,5 +1,6 @@
 """Where a layer's arrays come from: fresh ones by default, the same ones again inside a training step."""
 
+import threading
 from math import prod
 from types import ModuleType
 from typing import Any
@@ -44,3 +45,15 @@ class Workspace:
                 self._views = {key: old for key, old in self._views.items() if key[::2] != (name, dtype)}
             view = self._views[name, shape, dtype] = buffer[:size].reshape(shape)
         return view
+
+
+class ThreadWorkspace(threading.local):
+    """A reused `workspace` for each thread that asks, for what several of them compute at the same time."""
+
+    def __init__(self, xp: ModuleType) -> None:
+        self.xp = xp
+        self.workspace = Workspace(xp, reuse=True)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ThreadWorkspace":
+        """See `Workspace.__deepcopy__`."""
+        return ThreadWorkspace(self.xp)

@@ -3,10 +3,10 @@
 import numpy as np
 
 from minidrop.backends import Array
-from minidrop.layers.layer import Layer
+from minidrop.layers.activation import Activation
 
 
-class Sigmoid(Layer):
+class Sigmoid(Activation):
     """y = σ(x) = 1 / (1 + e^-x), elementwise.
 
         dx = dy y (1 - y)
@@ -19,23 +19,17 @@ class Sigmoid(Layer):
     array([[0.25, 0.  ]])
     """
 
-    def forward(self, x: Array) -> Array:
+    def function(self, x: Array, y: Array) -> None:
         """y = 1 / (1 + e^-x)."""
-        self.check_input(x)
-        y = self.array("y", x.shape, x.dtype)
-        self.backend.xp.negative(x, out=y)
+        xp = self.backend.xp
+        xp.negative(x, out=y)
         with np.errstate(over="ignore"):  # e^-x = inf gives y = 0, which is right
-            self.backend.xp.exp(y, out=y)
+            xp.exp(y, out=y)
         y += 1
-        self.backend.xp.reciprocal(y, out=y)
-        self.save(y, output=y)
-        return y
+        xp.reciprocal(y, out=y)
 
-    def backward(self, dy: Array) -> Array:
+    def gradient(self, dy: Array, y: Array, dx: Array) -> None:
         """dx = dy y (1 - y)."""
-        (y,) = self.saved(dy)
-        dx = self.array("dx", y.shape, y.dtype)
         self.backend.xp.subtract(1, y, out=dx)
         dx *= y
         dx *= dy
-        return dx

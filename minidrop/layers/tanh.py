@@ -1,10 +1,10 @@
 """The hyperbolic tangent."""
 
 from minidrop.backends import Array
-from minidrop.layers.layer import Layer
+from minidrop.layers.activation import Activation
 
 
-class Tanh(Layer):
+class Tanh(Activation):
     """y = tanh(x), elementwise.
 
         dx = dy (1 - y²)
@@ -17,19 +17,13 @@ class Tanh(Layer):
     array([[1., 0.]])
     """
 
-    def forward(self, x: Array) -> Array:
+    def function(self, x: Array, y: Array) -> None:
         """y = tanh(x)."""
-        self.check_input(x)
-        y = self.array("y", x.shape, x.dtype)
         self.backend.xp.tanh(x, out=y)
-        self.save(y, output=y)
-        return y
 
-    def backward(self, dy: Array) -> Array:
+    def gradient(self, dy: Array, y: Array, dx: Array) -> None:
         """dx = dy (1 - y²)."""
-        (y,) = self.saved(dy)
-        dx = self.array("dx", y.shape, y.dtype)
-        self.backend.xp.multiply(y, y, out=dx)
-        self.backend.xp.subtract(1, dx, out=dx)
+        xp = self.backend.xp
+        xp.multiply(y, y, out=dx)
+        xp.subtract(1, dx, out=dx)
         dx *= dy
-        return dx

@@ -8,6 +8,7 @@ from minidrop.errors import ArgumentError, check_choice, check_range
 from minidrop.optim.max_norm import MaxNorm
 from minidrop.optim.momentum import Momentum
 from minidrop.parameters import ParameterArena
+from minidrop.threads import span
 
 
 class SGDHinton(Momentum):
@@ -72,10 +73,10 @@ class SGDHinton(Momentum):
             layers = "all" if "limit-output" in self.slips else layers
             self.projections.append(MaxNorm(limit, squared=squared, layers=layers))
 
-    def step(self) -> None:
-        """Update all parameters from their gradients, then project."""
+    def begin_step(self) -> None:
+        """Keep the factors of the weights before the update, for the slip that uses them after it."""
+        super().begin_step()
         self._stale = self._row_factors() if "stale-norm" in self.slips else None
-        super().step()
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Hinton's update, or the published one."""
@@ -88,15 +89,16 @@ class SGDHinton(Momentum):
         else:
             super().update(xp, w, g, lr, v)
 
-    def project(self) -> None:
+    def project(self, share: int = 0, shares: int = 1) -> None:
         """Apply max-norm, or the factors of the weights before the update."""
         if self.momentum == 0 and "ascend-plain" in self.slips:
             return
         if self._stale is None:
-            super().project()
+            super().project(share, shares)
         elif not self._makes_velocity():
             for name, factor in self._stale.items():
-                self.parameters[name].value *= factor[:, None]
+                rows = span(len(factor), share, shares)
+                self.parameters[name].value[rows] *= factor[rows, None]
 
     def _makes_velocity(self) -> bool:
         """Whether this is the first step with momentum, at which document 000 makes its buffer."""

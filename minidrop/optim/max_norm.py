@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from minidrop.backends import Workspace
+from minidrop.backends.workspace import ThreadWorkspace
 from minidrop.errors import ArgumentError, check_choice, check_range
 from minidrop.parameters import Parameter, ParameterArena
+from minidrop.threads import span
 
 
 class MaxNorm:
@@ -39,7 +40,7 @@ class MaxNorm:
         self.limit = limit
         self.squared = squared
         self.layers = check_choice("max-norm layers", layers, ("hidden", "all"))
-        self._workspace: Workspace | None = None
+        self._scratch: ThreadWorkspace | None = None
 
     def lengths(self, parameters: ParameterArena) -> dict[str, float]:
         """The largest length allowed for the rows of each weight matrix that has a limit."""
@@ -55,12 +56,15 @@ class MaxNorm:
             limits = dict.fromkeys(weight_matrices(parameters, self.layers), self.limit)
         return {name: value**0.5 if self.squared else value for name, value in limits.items()}
 
-    def apply(self, parameters: ParameterArena) -> None:
-        """Project, in place."""
-        if self._workspace is None:
-            self._workspace = Workspace(parameters.backend.xp, reuse=True)
+    def apply(self, parameters: ParameterArena, share: int = 0, shares: int = 1) -> None:
+        """Project, in place, one share of each matrix' rows."""
+        if self._scratch is None:
+            self._scratch = ThreadWorkspace(parameters.backend.xp)
         for name, length in self.lengths(parameters).items():
-            parameters.backend.limit_row_norms(parameters[name].value, length, self._workspace)
+            rows = span(parameters[name].shape[0], share, shares)
+            if rows.start < rows.stop:
+                matrix = parameters[name].value[rows]
+                parameters.backend.limit_row_norms(matrix, length, self._scratch.workspace)
 
 
 def weight_matrices(parameters: Mapping[str, Parameter], layers: str = "all") -> list[str]:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
-from minidrop.backends import Array, Workspace
+from minidrop.backends import Array
+from minidrop.backends.workspace import ThreadWorkspace
 from minidrop.errors import ArgumentError, check_range
 from minidrop.optim.max_norm import MaxNorm
 from minidrop.parameters import ParameterArena
+from minidrop.threads import span
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,10 @@ class Optimizer:
         self.projections = list(projections)
         self.steps = 0
         self.state: dict[str, Array] = {name: parameters.new_slot() for name in self.slots}
-        self._scratch = Workspace(parameters.backend.xp, reuse=True)
-        self._ranges = list(_group_ranges(parameters, groups or {}))
+        self.groups = dict(groups or {})
+        self._scratch = ThreadWorkspace(parameters.backend.xp)
+        self._known_ranges: dict[tuple[int, int], list[tuple[slice, Group]]] = {}
+        _check_groups(parameters, self.groups)
 
     @property
     def lr(self) -> float:
@@ -95,10 +99,18 @@ class Optimizer:
 
     def step(self) -> None:
         """Update all parameters from their gradients, then project."""
+        self.advance()
+        self.step_share(0, 1)
+
+    def advance(self) -> None:
+        """Begin a step: count it, and work out what all pieces of it share."""
         self.steps += 1
         self.begin_step()
+
+    def step_share(self, share: int, shares: int) -> None:
+        """Update and project one share of each parameter's units; the shares may run at the same time."""
         arena, xp = self.parameters, self.parameters.backend.xp
-        for where, group in self._ranges:
+        for where, group in self._ranges(share, shares):
             lr = self.lr * group.lr_scale
             decay = self.weight_decay if group.weight_decay is None else group.weight_decay
             for piece in _pieces(where, arena.backend.chunk):
@@ -111,23 +123,30 @@ class Optimizer:
                     decayed += g
                     g = decayed
                 self.update(xp, w, g, lr, *(slot[piece] for slot in self.state.values()))
-        self.project()
+        self.project(share, shares)
 
     def begin_step(self) -> None:
         """Work out what all pieces of this step share; `steps` already counts it."""
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
-        """Change w and the slots in place; g must stay as it is."""
+        """Change w and the slots in place; g and the optimizer must stay as they are."""
         raise NotImplementedError
 
-    def project(self) -> None:
-        """Apply the projections."""
+    def project(self, share: int = 0, shares: int = 1) -> None:
+        """Apply the projections to one share of each parameter's units."""
         for projection in self.projections:
-            projection.apply(self.parameters)
+            projection.apply(self.parameters, share, shares)
 
     def temporary(self, name: str, like: Array) -> Array:
         """An array of the shape and dtype of `like` to compute in; its content is undefined."""
-        return self._scratch.array(name, like.shape, like.dtype)
+        return self._scratch.workspace.array(name, like.shape, like.dtype)
+
+    def _ranges(self, share: int, shares: int) -> list[tuple[slice, Group]]:
+        """The slices of the arena that a share is, each with its group."""
+        if (share, shares) not in self._known_ranges:
+            ranges = _group_ranges(self.parameters, self.groups, share, shares)
+            self._known_ranges[share, shares] = list(ranges)
+        return self._known_ranges[share, shares]
 
     # -- for checkpoints ---------------------------------------------------------------------------------
 
@@ -153,19 +172,27 @@ class MomentumMixin:
         self._momentum = check_range("momentum", momentum, 0, 1, exclude_high=True)
 
 
-def _group_ranges(parameters: ParameterArena, groups: Mapping[str, Group]) -> Iterator[tuple[slice, Group]]:
-    """The slices of the arena with their group; neighbours of one group are one slice."""
+def _check_groups(parameters: ParameterArena, groups: Mapping[str, Group]) -> None:
     for pattern, group in groups.items():
         if not any(fnmatchcase(name, pattern) for name in parameters):
             raise ArgumentError(f"group {pattern!r} matches no parameter; there are {', '.join(parameters)}")
         check_range(f"lr_scale of {pattern!r}", group.lr_scale, 0)
         if group.weight_decay is not None:
             check_range(f"weight_decay of {pattern!r}", group.weight_decay, 0)
+
+
+def _group_ranges(
+    parameters: ParameterArena, groups: Mapping[str, Group], share: int, shares: int
+) -> Iterator[tuple[slice, Group]]:
+    """The slices of the arena that a share is, with their groups; neighbours of one group are one slice."""
     default = Group()
     pending: tuple[slice, Group] | None = None
-    for name, where in parameters.slices().items():
+    for name, whole in parameters.slices().items():
         group = next((g for pattern, g in groups.items() if fnmatchcase(name, pattern)), default)
-        if pending is not None and pending[1] == group:
+        units = parameters[name].shape[0]
+        size, rows = parameters[name].size // units, span(units, share, shares)
+        where = slice(whole.start + size * rows.start, whole.start + size * rows.stop)
+        if pending is not None and pending[1] == group and pending[0].stop == where.start:
             pending = slice(pending[0].start, where.stop), group
         else:
             if pending is not None:

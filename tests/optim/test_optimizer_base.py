@@ -164,7 +164,8 @@ def test_projections_come_after_the_update_in_their_order():
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def apply(self, parameters) -> None:
+        def apply(self, parameters, share: int, shares: int) -> None:
+            assert (share, shares) == (0, 1)
             seen.append((self.name, float(parameters.flat_values[0])))
             parameters.flat_values[0] += 100.0
 

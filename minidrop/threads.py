@@ -1,0 +1,135 @@
+"""Threads that share a training step, within the number that NumPy's matrix products may use.
+
+That number is the machine's, or what OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, `threadpoolctl` or --threads make
+of it. While a job is shared out, each thread has the matrix products of its share to itself; outside of one
+they run on all threads again, as they do in any NumPy program.
+"""
+
+import os
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import cache
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+from minidrop.errors import check_count
+
+Job = Callable[[int], object]
+
+
+@cache
+def _libraries() -> list[Any]:
+    """NumPy's BLAS, as far as threadpoolctl knows it; on some systems it knows none."""
+    import numpy  # noqa: F401 - what is to be found must be loaded
+
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def available() -> int:
+    """How many threads a step may use: as many as NumPy's matrix products use now, or 1 if nobody knows.
+
+    >>> available() >= 1
+    True
+    """
+    return min((int(library.get_num_threads()) for library in _libraries()), default=1)
+
+
+def limit(threads: int) -> None:
+    """Let matrix products, and the steps shared out with them, use `threads` threads from now on.
+
+    Raises:
+        ArgumentError: unless `threads` is at least 1.
+    """
+    check_count("threads", threads)
+    for library in _libraries():
+        library.set_num_threads(threads)
+
+
+def span(n: int, share: int, shares: int, multiple: int = 1) -> slice:
+    """Which of n things belong to `share` of `shares`; all but the last share have multiples of `multiple`.
+
+    >>> [span(100, share, 3, multiple=8) for share in range(3)]
+    [slice(0, 32, None), slice(32, 64, None), slice(64, 100, None)]
+    """
+    low, high = (n * i // shares // multiple * multiple for i in (share, share + 1))
+    return slice(low, n if share == shares - 1 else high)
+
+
+class Team:
+    """Threads that wait for work: `run(job, shares)` calls job(0), job(1), ... at once and waits for all.
+
+    >>> done = []
+    >>> Team().run(done.append, 3)
+    >>> sorted(done)
+    [0, 1, 2]
+    """
+
+    def __init__(self) -> None:
+        self._work: list[SimpleQueue[Any]] = []
+        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._busy = Lock()
+
+    def run(self, job: Job, shares: int) -> None:
+        """Call job(share) for each share, share 0 in the calling thread; raise what the first of them raises.
+
+        The others run in a copy of the caller's context, so that what `numpy.errstate` says holds there too.
+        """
+        with self._busy:
+            while len(self._work) < shares - 1:
+                work: SimpleQueue[Any] = SimpleQueue()
+                Thread(target=self._serve, args=(work,), name="minidrop", daemon=True).start()
+                self._work.append(work)
+            for share, work in enumerate(self._work[: shares - 1], start=1):
+                work.put((copy_context(), job, share))
+            errors: list[BaseException | None] = []
+            try:
+                job(0)
+            finally:  # also when interrupted: nobody may still write when the caller goes on
+                errors = [self._done.get() for _ in range(shares - 1)]
+            for error in errors:
+                if error is not None:
+                    raise error
+
+    def _serve(self, work: "SimpleQueue[Any]") -> None:
+        while True:
+            context, job, share = work.get()
+            try:
+                context.run(job, share)
+            except BaseException as error:  # whatever it is, the caller must see it
+                self._done.put(error)
+            else:
+                self._done.put(None)
+            del context, job  # an idle thread keeps no model alive
+
+
+_team = Team()
+
+
+def _forget_threads() -> None:
+    """A forked process has none of its parent's threads."""
+    global _team
+    _team = Team()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+def share_out(job: Job, shares: int) -> None:
+    """Call job(0) ... job(shares - 1), each in a thread of its own with matrix products on that thread alone.
+
+    Raises:
+        Exception: what the first failing share raises, once all have ended.
+    """
+    if shares == 1:
+        job(0)
+        return
+    before = available()
+    limit(1)
+    try:
+        _team.run(job, shares)
+    finally:
+        limit(before)
