@@ -61,6 +61,7 @@ class TrainConfig:
     seed: int = _key(0, "Of initial weights, masks, shuffles and the validation split.")
     dtype: str = _key("float32", "float32 or float64.")
     backend: str | None = _key(None, "numpy or cupy; else MINIDROP_BACKEND, else numpy.")
+    threads: int = _key(0, "Threads for products and steps; 0: as many as NumPy's products use.")
     checkpoint_every: int = _key(1, "Epochs between checkpoints.")
 
     def __post_init__(self) -> None:
@@ -76,6 +77,7 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "checkpoint_every"):
             check_count(name.replace("_", " "), getattr(self, name))
         check_count("validation", self.validation, 0)
+        check_count("threads", self.threads, 0)
         check_seed(self.seed)
         if self.lr is not None:
             check_range("lr", self.lr, 0)

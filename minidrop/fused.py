@@ -36,6 +36,7 @@ class Block:
     """A Linear with the unit and the dropout behind it; for the network's input, a dropout alone."""
 
     linear: Linear | None = None
+    weight_name: str = ""
     unit: Activation | None = None
     dropout: Dropout | None = None
     # of the present step
@@ -69,12 +70,12 @@ def blocks(model: Layer) -> list[Block] | None:
     if type(model) is not Sequential:
         return None
     chain = [Block()]
-    for _, layer in model.leaves():
+    for name, layer in model.leaves():
         last = chain[-1]
         if type(layer) is Linear:
             if last.linear is not None and last.linear.out_features != layer.in_features:
                 return None  # the layers say it better
-            chain.append(Block(layer))
+            chain.append(Block(layer, f"{name}.weight"))
         elif type(layer) in UNITS and last.linear and not last.unit and not last.dropout:
             last.unit = cast(Activation, layer)
         elif type(layer) is Dropout and last.dropout is None:
@@ -93,12 +94,22 @@ class FusedStep:
         chain: its `blocks`.
         loss: the loss.
         optimizer: over the model's parameters.
+        gradients: whether weight gradients are written also where the update can do without.
     """
 
     def __init__(
-        self, model: Layer, chain: list[Block], loss: SoftmaxCrossEntropy, optimizer: Optimizer
+        self,
+        model: Layer,
+        chain: list[Block],
+        loss: SoftmaxCrossEntropy,
+        optimizer: Optimizer,
+        gradients: bool,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.gradients = gradients
+        #: by name, what a linear rule accumulates in: the first slot, or the weights themselves
+        flat = next(iter(optimizer.state.values()), optimizer.parameters.flat_values)
+        self.velocities = optimizer.parameters.views(flat)
         self.backend = model.backend
         self.input, *self.blocks = chain
         self.workspace = Workspace(self.backend.xp, reuse=True)
@@ -211,13 +222,26 @@ class FusedStep:
 
     def _units(self, share: int) -> None:
         """dW, db, update and projection of some units of each layer."""
-        xp = self.backend.xp
+        xp, shares = self.backend.xp, self.shares
+        accumulated = set()
         for below, block in zip([self.input, *self.blocks], self.blocks, strict=False):
             assert block.linear is not None
-            units = span(block.linear.out_features, share, self.shares)
+            weight, bias = block.linear.weight, block.linear.bias
+            units = span(block.linear.out_features, share, shares)
             dz = block.gradient[:, units]
-            if dz.size:
-                xp.matmul(dz.T, below.output, out=block.linear.weight.grad[units])
-                if block.linear.bias is not None:
-                    xp.sum(dz, axis=0, out=block.linear.bias.grad[units])
-        self.optimizer.step_share(share, self.shares)
+            if self._accumulate(block.weight_name, dz, below.output, units):
+                accumulated.add(block.weight_name)
+                weight.without_gradient = True
+            elif dz.size:
+                xp.matmul(dz.T, below.output, out=weight.new_grad()[units])
+            if bias is not None and dz.size:
+                xp.sum(dz, axis=0, out=bias.new_grad()[units])
+        self.optimizer.step_share(share, shares, frozenset(accumulated))
+
+    def _accumulate(self, name: str, dz: Array, x: Array, units: slice) -> bool:
+        """Whether v ← decay v + factor dzᵀ x has been done for some rows of the weight."""
+        rule = None if self.gradients else self.optimizer.rule(name)
+        if rule is None:
+            return False
+        v = self.velocities[name][units]
+        return self.backend.add_product(rule.factor, dz, x, rule.decay, v)

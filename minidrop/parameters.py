@@ -71,6 +71,8 @@ class Parameter:
         self.rows_are_units = rows_are_units
         self.stream = Stream(0, Purpose.WEIGHTS)
         self.arena: ParameterArena | None = None
+        #: whether the last training step wrote no gradient
+        self.without_gradient = False
         self._value: Array | None = None
         self._grad: Array | None = None
 
@@ -91,7 +93,21 @@ class Parameter:
 
     @property
     def grad(self) -> Array:
-        """The gradient that the last backward pass wrote, of `shape`; zeros before the first."""
+        """The gradient that the last backward pass wrote, of `shape`; zeros before the first.
+
+        Raises:
+            UsageError: after a training step that needed none.
+        """
+        if self.without_gradient:
+            raise UsageError(
+                "the fused training step added the gradient to the velocity and wrote none; "
+                "TrainStep(..., gradients=True) writes it"
+            )
+        return self.new_grad()
+
+    def new_grad(self) -> Array:
+        """Where a backward pass writes the gradient."""
+        self.without_gradient = False
         if self._grad is None:
             self._grad = self.backend.xp.zeros(self.shape, self.dtype)
         return self._grad

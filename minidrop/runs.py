@@ -34,6 +34,7 @@ from minidrop.layers import Sequential
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.plots import plot_history
 from minidrop.progress import Reporter, silent
+from minidrop.threads import limited
 from minidrop.training import Evaluation, TrainStep, evaluate
 from minidrop.versions import versions
 
@@ -124,7 +125,8 @@ class Run:
             DivergenceError, Interrupted: as `fit`; what was learnt until then is in the folder.
         """
         try:
-            state = self._fit(resume, reporter)
+            with limited(self.config.threads):
+                state = self._fit(resume, reporter)
         except DivergenceError:
             if self.state.history:
                 self.plot()

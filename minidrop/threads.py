@@ -6,13 +6,15 @@ they run on all threads again, as they do in any NumPy program.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
 
+import numpy  # noqa: F401 - whose BLAS can be found only once it is loaded
 from threadpoolctl import ThreadpoolController
 
 from minidrop.errors import check_count
@@ -21,11 +23,14 @@ Job = Callable[[int], object]
 
 
 @cache
-def _libraries() -> list[Any]:
+def _controllers() -> list[Any]:
     """NumPy's BLAS, as far as threadpoolctl knows it; on some systems it knows none."""
-    import numpy  # noqa: F401 - what is to be found must be loaded
-
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def libraries() -> list[dict[str, Any]]:
+    """What threadpoolctl knows of NumPy's BLAS: its file, its version, its kernels."""
+    return [controller.info() for controller in _controllers()]
 
 
 def available() -> int:
@@ -34,7 +39,7 @@ def available() -> int:
     >>> available() >= 1
     True
     """
-    return min((int(library.get_num_threads()) for library in _libraries()), default=1)
+    return min((int(library.get_num_threads()) for library in _controllers()), default=1)
 
 
 def limit(threads: int) -> None:
@@ -44,8 +49,19 @@ def limit(threads: int) -> None:
         ArgumentError: unless `threads` is at least 1.
     """
     check_count("threads", threads)
-    for library in _libraries():
+    for library in _controllers():
         library.set_num_threads(threads)
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """Let steps use `threads` threads inside a `with` block; 0 changes nothing."""
+    before = available()
+    limit(threads or before)
+    try:
+        yield
+    finally:
+        limit(before)
 
 
 def span(n: int, share: int, shares: int, multiple: int = 1) -> slice:
@@ -127,9 +143,5 @@ def share_out(job: Job, shares: int) -> None:
     if shares == 1:
         job(0)
         return
-    before = available()
-    limit(1)
-    try:
+    with limited(1):
         _team.run(job, shares)
-    finally:
-        limit(before)

@@ -25,6 +25,8 @@ class TrainStep:
         optimizer: over `model.parameters()`.
         fused: whether to do the step in one go, on all threads, where the model is a chain that
             `minidrop.fused` knows; False lets the layers do it one after another, to the same result.
+        gradients: whether weight gradients are to be read from `parameter.grad` after a step. Momentum can do
+            without: then their matrix products are added to the velocity, which saves time and memory.
 
     Raises:
         UsageError: if the optimizer is over other parameters.
@@ -39,7 +41,13 @@ class TrainStep:
     """
 
     def __init__(
-        self, model: Layer, loss: SoftmaxCrossEntropy, optimizer: Optimizer, *, fused: bool = True
+        self,
+        model: Layer,
+        loss: SoftmaxCrossEntropy,
+        optimizer: Optimizer,
+        *,
+        fused: bool = True,
+        gradients: bool = False,
     ) -> None:
         if optimizer.parameters is not model.parameters():
             raise UsageError("the optimizer is not over model.parameters(): it would train another model")
@@ -47,7 +55,7 @@ class TrainStep:
         self.loss = loss
         self.optimizer = optimizer
         chain = blocks(model) if fused and type(loss) is SoftmaxCrossEntropy else None
-        self._fused = None if chain is None else FusedStep(model, chain, loss, optimizer)
+        self._fused = None if chain is None else FusedStep(model, chain, loss, optimizer, gradients)
 
     @property
     def fused(self) -> bool:

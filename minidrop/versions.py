@@ -9,6 +9,7 @@ import numpy as np
 
 from minidrop.backends import BACKENDS, get_backend
 from minidrop.errors import BackendError
+from minidrop.threads import available, libraries
 
 PACKAGES = ("minidrop", "numpy", "safetensors", "matplotlib", "cupy-cuda12x", "cupy-cuda13x", "torch")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -34,17 +35,20 @@ def versions() -> dict[str, str]:
 
 
 def blas() -> str:
-    """The library behind NumPy's matrix products."""
+    """The library behind NumPy's matrix products, with the kernels that it uses here if it says so."""
     config: Any = np.show_config(mode="dicts")
     library = config["Build Dependencies"]["blas"]
-    return f"{library.get('name', 'unknown')} {library.get('version', '')}".strip()
+    kernels = next(
+        (f", {info['architecture']} kernels" for info in libraries() if "architecture" in info), ""
+    )
+    return f"{library.get('name', 'unknown')} {library.get('version', '')}".strip() + kernels
 
 
 def threads() -> str:
     """How many processors there are for this process, and what limits the threads on them."""
     limits = [f"{name}={os.environ[name]}" for name in THREAD_VARIABLES if name in os.environ]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{usable} processors" + "".join(f", {limit}" for limit in limits)
+    return ", ".join((f"{usable} processors", f"{available()} threads", *limits))
 
 
 def backends() -> dict[str, str]:

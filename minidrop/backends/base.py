@@ -111,9 +111,9 @@ class Backend:
         if not self.values_are_cheap:
             return
         with np.errstate(over="ignore"):
-            if np.isfinite(array.sum()):
+            if np.isfinite(np.vdot(array, array)):
                 return
-        bad = np.argwhere(~np.isfinite(array))  # a finite array may overflow its sum, so look again
+        bad = np.argwhere(~np.isfinite(array))  # a finite array may overflow its squares, so look again
         if len(bad):
             where = tuple(int(i) for i in bad[0])
             raise ArrayError(f"{what} holds {len(bad)} values that are not finite, the first at {where}")
@@ -147,6 +147,10 @@ class Backend:
         """Change dy into dz = scale dy [y > 0]: an output y is above 0 where it was kept and its z was."""
         dy *= y > 0
         dy *= scale
+
+    def add_product(self, alpha: float, a: Array, b: Array, beta: float, c: Array) -> bool:
+        """C ← β C + α Aᵀ B, if the backend can do that without an array for the product; False if not."""
+        return False
 
     def standard_normal(self, stream: Stream, step: int, out: Array) -> Array:
         """Fill `out` with draws of N(0, 1), made in float64 on the host so that all backends agree."""
@@ -194,7 +198,11 @@ class Backend:
         self, inputs: Array, indices: Array, scaling: Scaling, out: Array, workspace: Workspace
     ) -> Array:
         """Write (inputs[indices] / divisor - mean) / std into `out`: a batch, from bytes to numbers."""
-        out[...] = inputs[indices]
+        return self.scale(inputs[indices], scaling, out)
+
+    def scale(self, inputs: Array, scaling: Scaling, out: Array) -> Array:
+        """Write (inputs / divisor - mean) / std into `out`."""
+        out[...] = inputs
         out /= scaling.divisor
         out -= scaling.mean
         out /= scaling.std

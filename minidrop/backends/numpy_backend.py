@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 
 from minidrop.backends.base import Array, Backend, Scaling
+from minidrop.backends.blas import add_product
 from minidrop.backends.workspace import Workspace
 from minidrop.streams import Stream, next_lanes
 from minidrop.threads import available, share_out
 
 #: 64 K lanes are 128 KiB of words; a multiple of 4, so that pieces begin with a word
 _LANES_AT_ONCE = 64 * 1024
-#: a thread pays with fewer rows no more, since each packs all weights for its products
+#: what a thread must have to do so that sharing out a step pays: each packs all weights for its products, and
+#: waking one takes as long as some million products of a weight and an example (measured on two cores)
 _ROWS_A_SHARE = 32
-#: nor with fewer products of a weight and an example: waking a thread takes as long as a few million of them
-_PRODUCTS_A_SHARE = 4_000_000
+_PRODUCTS_A_SHARE = 100_000_000
 
 
 @lru_cache(maxsize=8)
@@ -33,8 +34,8 @@ class NumpyBackend(Backend):
     #: small enough for weights, gradient and slots to stay in cache between the passes of an update, large
     #: enough for threads not to wait for the interpreter's lock between them
     chunk = 256 * 1024
-    #: 64 K float32 elements are 256 KiB, a part of a core's L2 cache
-    block = 64 * 1024
+    #: 128 K float32 elements are 512 KiB, a part of a core's L2 cache
+    block = 128 * 1024
     values_are_cheap = True
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
@@ -50,6 +51,10 @@ class NumpyBackend(Backend):
     def share_out(self, job: Callable[[int], object], shares: int) -> None:
         """See `Backend.share_out`."""
         share_out(job, shares)
+
+    def add_product(self, alpha: float, a: Array, b: Array, beta: float, c: Array) -> bool:
+        """See `Backend.add_product`; by the BLAS behind NumPy."""
+        return add_product(alpha, a, b, beta, c)
 
     def keep_mask(self, stream: Stream, step: int, threshold: int, out: Array, start: int = 0) -> Array:
         """See `Backend.keep_mask`; here in pieces, so that memory does not grow with the mask.
@@ -102,7 +107,7 @@ class NumpyBackend(Backend):
             part = z[start : start + block]
             if bias is not None:
                 part += bias
-            np.maximum(part, 0, out=part)
+            np.clip(part, 0, np.inf, out=part)  # a quarter of the time of np.maximum with a number
             if keep is not None:
                 part *= keep[start : start + block] if keep.ndim == z.ndim else keep
                 if scale != 1:
@@ -121,11 +126,12 @@ class NumpyBackend(Backend):
 
     def _rows_in_cache(self, matrix: Array) -> int:
         """How many rows of `matrix` one pass takes."""
-        return max(1, self.block // matrix.shape[1])
+        columns: int = matrix.shape[1]
+        return max(1, self.block // columns)
 
     def limit_row_norms(self, matrix: Array, limit: float, workspace: Workspace) -> None:
         """See `Backend.limit_row_norms`; here a block of rows at a time, which is rescaled while in cache."""
-        block = self._rows_in_cache(matrix)
+        block = max(1, (self.chunk or matrix.size) // matrix.shape[1])
         for start in range(0, len(matrix), block):
             part = matrix[start : start + block]
             lengths = workspace.array("lengths", (len(part),), matrix.dtype)
@@ -143,13 +149,16 @@ class NumpyBackend(Backend):
     def gather(
         self, inputs: Array, indices: Array, scaling: Scaling, out: Array, workspace: Workspace
     ) -> Array:
-        """See `Backend.gather`; here without the steps that change nothing."""
+        """See `Backend.gather`; here without a copy."""
         raw = out
         if inputs.dtype != out.dtype:
             raw = workspace.array("raw", out.shape, inputs.dtype)
-        self.take(inputs, indices, raw)
-        if scaling.divisor != 1 or raw is not out:
-            np.divide(raw, scaling.divisor, out=out, dtype=out.dtype)
+        return self.scale(self.take(inputs, indices, raw), scaling, out)
+
+    def scale(self, inputs: Array, scaling: Scaling, out: Array) -> Array:
+        """See `Backend.scale`; here without the steps that change nothing."""
+        if scaling.divisor != 1 or inputs is not out:
+            np.divide(inputs, scaling.divisor, out=out, dtype=out.dtype)
         if scaling.mean != 0:
             out -= scaling.mean
         if scaling.std != 1:

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any
 
-import numpy as np
-
 from minidrop.backends import Array, Backend, Scaling, Workspace, get_backend
 from minidrop.data.datasets import Examples
 from minidrop.errors import ArgumentError, check_count, check_range
@@ -79,11 +77,18 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
         """The batches of `epoch` as (inputs (B, features), labels (B,)), from batch `start` on."""
         check_count("epoch", epoch, 0)
-        order = self.stream.permutation(self.size, epoch) if self.shuffle else np.arange(self.size)
-        order = self.backend.asarray(order)
+        order = None
+        if self.shuffle:
+            order = self.backend.asarray(self.stream.permutation(self.size, epoch))
         for batch in range(start, len(self)):
-            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            x = self._workspace.array("x", (len(indices), self.inputs.shape[1]), self.dtype)
-            labels = self._workspace.array("labels", (len(indices),), self.labels.dtype)
-            self.backend.gather(self.inputs, indices, self.scaling, x, self._workspace)
-            yield x, self.backend.take(self.labels, indices, labels)
+            first, last = batch * self.batch_size, min((batch + 1) * self.batch_size, self.size)
+            x = self._workspace.array("x", (last - first, self.inputs.shape[1]), self.dtype)
+            labels = self._workspace.array("labels", (last - first,), self.labels.dtype)
+            if order is None:
+                self.backend.scale(self.inputs[first:last], self.scaling, x)
+                labels[...] = self.labels[first:last]
+            else:
+                indices = order[first:last]
+                self.backend.gather(self.inputs, indices, self.scaling, x, self._workspace)
+                self.backend.take(self.labels, indices, labels)
+            yield x, labels

@@ -94,9 +94,9 @@ class Linear(Layer):
     def backward_parameters(self, dy: Array) -> None:
         """dW = dyᵀ x, db = Σ_batch dy."""
         (x,) = self.saved(dy)
-        self.backend.xp.matmul(dy.T, x, out=self.weight.grad)
+        self.backend.xp.matmul(dy.T, x, out=self.weight.new_grad())
         if self.bias is not None:
-            self.backend.xp.sum(dy, axis=0, out=self.bias.grad)
+            self.backend.xp.sum(dy, axis=0, out=self.bias.new_grad())
 
     def own_parameters(self) -> dict[str, Parameter]:
         """Weight and, if there is one, bias."""

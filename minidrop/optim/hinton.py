@@ -7,6 +7,7 @@ from minidrop.backends import Array
 from minidrop.errors import ArgumentError, check_choice, check_range
 from minidrop.optim.max_norm import MaxNorm
 from minidrop.optim.momentum import Momentum
+from minidrop.optim.optimizer import LinearRule
 from minidrop.parameters import ParameterArena
 from minidrop.threads import span
 
@@ -78,16 +79,20 @@ class SGDHinton(Momentum):
         super().begin_step()
         self._stale = self._row_factors() if "stale-norm" in self.slips else None
 
+    def linear_rule(self, lr: float) -> LinearRule | None:
+        """Hinton's rule, or None for a step that the published code takes in another way."""
+        return None if self._ascends() else super().linear_rule(lr)
+
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Hinton's update, or the published one."""
         (v,) = slots
-        if self.momentum == 0 and "ascend-plain" in self.slips:
+        if not self._ascends():
+            super().update(xp, w, g, lr, v)
+        elif self.momentum == 0:
             w += g
-        elif self._makes_velocity() and "ascend-first" in self.slips:
+        else:
             v[...] = g
             w += v
-        else:
-            super().update(xp, w, g, lr, v)
 
     def project(self, share: int = 0, shares: int = 1) -> None:
         """Apply max-norm, or the factors of the weights before the update."""
@@ -99,6 +104,11 @@ class SGDHinton(Momentum):
             for name, factor in self._stale.items():
                 rows = span(len(factor), share, shares)
                 self.parameters[name].value[rows] *= factor[rows, None]
+
+    def _ascends(self) -> bool:
+        """Whether this step is one of those in which document 000 adds the gradient."""
+        first = self._makes_velocity() and "ascend-first" in self.slips
+        return first or (self.momentum == 0 and "ascend-plain" in self.slips)
 
     def _makes_velocity(self) -> bool:
         """Whether this is the first step with momentum, at which document 000 makes its buffer."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from minidrop.backends import Array
 from minidrop.errors import ArgumentError, check_choice, check_range
-from minidrop.optim.optimizer import MomentumMixin, Optimizer
+from minidrop.optim.optimizer import LinearRule, MomentumMixin, Optimizer
 from minidrop.parameters import ParameterArena
 
 FORMS = ("torch", "classical", "ema", "hinton")
@@ -77,46 +77,41 @@ class Momentum(MomentumMixin, Optimizer):
         """Count the steps that the velocity takes part in, since its first one is special in form torch."""
         self.velocity_steps += self.momentum != 0
 
+    def linear_rule(self, lr: float) -> LinearRule | None:
+        """The form's two formulas; None for Nesterov's, and for form torch with momentum 0."""
+        mu = self.momentum
+        if self.form == "classical":
+            return LinearRule(mu, lr, -1)
+        if self.form == "ema":
+            return LinearRule(mu, 1 - mu, -lr)
+        if self.form == "hinton":
+            return LinearRule(mu, -(1 - mu) * lr, 1)
+        if self.nesterov or mu == 0:
+            return None
+        undamped = self.velocity_steps == 1  # v is 0 at its first step, so it becomes g
+        return LinearRule(mu, 1 if undamped else 1 - self.dampening, -lr)
+
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change velocity and weight by the form's two formulas."""
         (v,) = slots
-        mu, step = self.momentum, self.temporary("step", w)
-        if self.form == "torch":
-            self._torch(xp, w, g, lr, v, step)
-        elif self.form == "classical":
-            xp.multiply(g, lr, out=step)
-            v *= mu
-            v += step
-            w -= v
-        elif self.form == "ema":
-            xp.multiply(g, 1 - mu, out=step)
-            v *= mu
-            v += step
-            xp.multiply(v, lr, out=step)
-            w -= step
-        else:
-            xp.multiply(g, (1 - mu) * lr, out=step)
-            v *= mu
-            v -= step
-            w += v
-
-    def _torch(self, xp: Any, w: Array, g: Array, lr: float, v: Array, step: Array) -> None:
-        mu = self.momentum
-        if mu == 0:
-            xp.multiply(g, lr, out=step)
-        else:
-            v *= mu
-            if self.velocity_steps == 1 or self.dampening == 0:
-                v += g  # v is 0 at its first step, so it becomes g
+        step, rule = self.temporary("step", w), self.linear_rule(lr)
+        if rule is not None:
+            v *= rule.decay
+            if rule.factor == 1:
+                v += g
             else:
-                xp.multiply(g, 1 - self.dampening, out=step)
+                xp.multiply(g, rule.factor, out=step)
                 v += step
-            if self.nesterov:
-                xp.multiply(v, mu, out=step)
-                step += g
-                step *= lr
-            else:
-                xp.multiply(v, lr, out=step)
+            self.follow(xp, w, lr, v)
+            return
+        if self.momentum == 0:
+            xp.multiply(g, lr, out=step)
+        else:
+            v *= self.momentum
+            v += g
+            xp.multiply(v, self.momentum, out=step)
+            step += g
+            step *= lr
         w -= step
 
     def scalars(self) -> dict[str, float]:

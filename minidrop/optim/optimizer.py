@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from minidrop.backends import Array
 from minidrop.backends.workspace import ThreadWorkspace
@@ -24,6 +24,22 @@ class Group:
 
     lr_scale: float = 1.0
     weight_decay: float | None = None
+
+
+#: where in the arena, what is different there, and whether its gradient is written
+Range = tuple[slice, Group, bool]
+
+
+class LinearRule(NamedTuple):
+    """An update that is linear in the gradient: v ← decay v + factor g, then w ← w + step v.
+
+    A matrix product can add itself to v, and g need never be written. v is the first slot; where there is
+    none it is w, and there is no second half.
+    """
+
+    decay: float
+    factor: float
+    step: float
 
 
 class Optimizer:
@@ -76,7 +92,7 @@ class Optimizer:
         self.state: dict[str, Array] = {name: parameters.new_slot() for name in self.slots}
         self.groups = dict(groups or {})
         self._scratch = ThreadWorkspace(parameters.backend.xp)
-        self._known_ranges: dict[tuple[int, int], list[tuple[slice, Group]]] = {}
+        self._known_ranges: dict[tuple[int, int, frozenset[str]], list[Range]] = {}
         _check_groups(parameters, self.groups)
 
     @property
@@ -107,14 +123,21 @@ class Optimizer:
         self.steps += 1
         self.begin_step()
 
-    def step_share(self, share: int, shares: int) -> None:
-        """Update and project one share of each parameter's units; the shares may run at the same time."""
+    def step_share(self, share: int, shares: int, accumulated: frozenset[str] = frozenset()) -> None:
+        """Update and project one share of each parameter's units; the shares may run at the same time.
+
+        For the parameters named in `accumulated` the gradient is in v already, by their `rule`.
+        """
         arena, xp = self.parameters, self.parameters.backend.xp
-        for where, group in self._ranges(share, shares):
+        for where, group, has_gradient in self._ranges(share, shares, accumulated):
             lr = self.lr * group.lr_scale
             decay = self.weight_decay if group.weight_decay is None else group.weight_decay
             for piece in _pieces(where, arena.backend.chunk):
                 w, g = arena.flat_values[piece], arena.flat_gradients[piece]
+                slots = [slot[piece] for slot in self.state.values()]
+                if not has_gradient:
+                    self.follow(xp, w, lr, *slots)
+                    continue
                 if decay and self.decoupled:
                     w *= 1 - lr * decay
                 elif decay:
@@ -122,7 +145,7 @@ class Optimizer:
                     xp.multiply(w, decay, out=decayed)
                     decayed += g
                     g = decayed
-                self.update(xp, w, g, lr, *(slot[piece] for slot in self.state.values()))
+                self.update(xp, w, g, lr, *slots)
         self.project(share, shares)
 
     def begin_step(self) -> None:
@@ -131,6 +154,31 @@ class Optimizer:
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change w and the slots in place; g and the optimizer must stay as they are."""
         raise NotImplementedError
+
+    def linear_rule(self, lr: float) -> LinearRule | None:
+        """What `update` does in this step, if that is a linear rule."""
+        return None
+
+    def rule(self, name: str) -> LinearRule | None:
+        """The linear rule of a parameter in this step, if it has one; with weight decay it has none."""
+        group = _group_of(name, self.groups)
+        decay = self.weight_decay if group.weight_decay is None else group.weight_decay
+        return None if decay else self.linear_rule(self.lr * group.lr_scale)
+
+    def follow(self, xp: Any, w: Array, lr: float, *slots: Array) -> None:
+        """The second half of a linear rule, w ← w + step v."""
+        rule = self.linear_rule(lr)
+        assert rule is not None
+        if not slots:
+            return
+        if rule.step == 1:
+            w += slots[0]
+        elif rule.step == -1:
+            w -= slots[0]
+        else:
+            step = self.temporary("step", w)
+            xp.multiply(slots[0], rule.step, out=step)
+            w += step
 
     def project(self, share: int = 0, shares: int = 1) -> None:
         """Apply the projections to one share of each parameter's units."""
@@ -141,12 +189,12 @@ class Optimizer:
         """An array of the shape and dtype of `like` to compute in; its content is undefined."""
         return self._scratch.workspace.array(name, like.shape, like.dtype)
 
-    def _ranges(self, share: int, shares: int) -> list[tuple[slice, Group]]:
-        """The slices of the arena that a share is, each with its group."""
-        if (share, shares) not in self._known_ranges:
-            ranges = _group_ranges(self.parameters, self.groups, share, shares)
-            self._known_ranges[share, shares] = list(ranges)
-        return self._known_ranges[share, shares]
+    def _ranges(self, share: int, shares: int, accumulated: frozenset[str]) -> list[Range]:
+        """The slices of the arena that a share is."""
+        key = share, shares, accumulated
+        if key not in self._known_ranges:
+            self._known_ranges[key] = list(_ranges(self.parameters, self.groups, *key))
+        return self._known_ranges[key]
 
     # -- for checkpoints ---------------------------------------------------------------------------------
 
@@ -181,23 +229,29 @@ def _check_groups(parameters: ParameterArena, groups: Mapping[str, Group]) -> No
             check_range(f"weight_decay of {pattern!r}", group.weight_decay, 0)
 
 
-def _group_ranges(
-    parameters: ParameterArena, groups: Mapping[str, Group], share: int, shares: int
-) -> Iterator[tuple[slice, Group]]:
-    """The slices of the arena that a share is, with their groups; neighbours of one group are one slice."""
-    default = Group()
-    pending: tuple[slice, Group] | None = None
+def _group_of(name: str, groups: Mapping[str, Group]) -> Group:
+    return next((group for pattern, group in groups.items() if fnmatchcase(name, pattern)), Group())
+
+
+def _ranges(
+    parameters: ParameterArena,
+    groups: Mapping[str, Group],
+    share: int,
+    shares: int,
+    accumulated: frozenset[str],
+) -> Iterator[Range]:
+    """The slices of the arena that a share is; neighbours that are treated alike are one slice."""
+    pending: Range | None = None
     for name, whole in parameters.slices().items():
-        group = next((g for pattern, g in groups.items() if fnmatchcase(name, pattern)), default)
+        group, has_gradient = _group_of(name, groups), name not in accumulated
         units = parameters[name].shape[0]
         size, rows = parameters[name].size // units, span(units, share, shares)
         where = slice(whole.start + size * rows.start, whole.start + size * rows.stop)
-        if pending is not None and pending[1] == group and pending[0].stop == where.start:
-            pending = slice(pending[0].start, where.stop), group
-        else:
-            if pending is not None:
-                yield pending
-            pending = where, group
+        if pending is not None and pending[1:] == (group, has_gradient) and pending[0].stop == where.start:
+            where = slice(pending[0].start, where.stop)
+        elif pending is not None:
+            yield pending
+        pending = where, group, has_gradient
     if pending is not None:
         yield pending
 

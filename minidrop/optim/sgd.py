@@ -3,7 +3,7 @@
 from typing import Any
 
 from minidrop.backends import Array
-from minidrop.optim.optimizer import Optimizer
+from minidrop.optim.optimizer import LinearRule, Optimizer
 from minidrop.parameters import ParameterArena
 
 
@@ -29,6 +29,10 @@ class SGD(Optimizer):
 
     def __init__(self, parameters: ParameterArena, lr: float = 0.1, **options: Any) -> None:
         super().__init__(parameters, lr, **options)
+
+    def linear_rule(self, lr: float) -> LinearRule | None:
+        """The same, added to the weights themselves."""
+        return LinearRule(decay=1, factor=-lr, step=0)
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """w ← w - η g."""
