@@ -29,7 +29,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Where to write; nothing is, in quick mode.")] = None,
 ) -> None:
     """Measure minidrop beside what one would use instead; each contestant in its own process, in turns."""
-    console = Console(markup=False, highlight=False)
+    wide = None if sys.stdout.isatty() else 120  # in a file nothing need be cut off
+    console = Console(markup=False, highlight=False, width=wide)
     if name == "list":
         for each in NAMES:
             console.print(f"{each:15} {benchmark(each).question}")

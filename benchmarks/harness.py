@@ -3,8 +3,8 @@
 A `Benchmark` has cases, a case has contestants. Each contestant is built in a fresh process (`worker.py`),
 which warms up and then waits. Before anything is timed, the contestants that can are asked for the values
 that they compute, and must agree. Then they take turns: in each round each runs one short block while the
-others wait, so that whatever else the machine does meets all of them alike. What is reported are medians over
-the rounds, and the median of each round's ratio to the reference.
+others sleep, so that whatever else the machine does meets all of them alike. What is reported are medians
+over the rounds, and the median of each round's ratio to the reference.
 """
 
 import json
@@ -13,16 +13,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from ctypes import CDLL
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from statistics import median
-from time import sleep
 from typing import Any
 
 import numpy as np
 
-#: how long spinning threads of the contestant before are given to fall asleep
-PAUSE = 0.05
+#: programs that fail unless the module of that name finds a CUDA device
+ASK_FOR_GPU = {
+    "cupy": "import cupy; assert cupy.cuda.runtime.getDeviceCount()",
+    "torch": "import torch; assert torch.cuda.is_available()",
+}
 
 
 class DisagreementError(AssertionError):
@@ -38,11 +42,13 @@ class Contestant:
         make: "module:function"; called with `arguments` in the contestant's process, it returns the work: an
             object whose call is one repetition. If it has `values(n)`, that is called before all else and
             gives n numbers that must be the other contestants' too, such as the losses of its first n steps
-            with masks that all are given. If it has `synchronise()`, a whole block is timed between two.
+            with masks that all are given. If it has `synchronise()`, a whole block is timed between two. A
+            `parts()` gives seconds by name: where the time of its last repetition went.
         arguments: what JSON can hold.
         needs: modules without which the contestant is left out, with a reason.
         note: what is different about it.
         environment: variables of its process.
+        gpu: the module of `needs` that must find a CUDA device, a key of `ASK_FOR_GPU`.
     """
 
     label: str
@@ -51,10 +57,14 @@ class Contestant:
     needs: tuple[str, ...] = ()
     note: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    gpu: str = ""
 
     def missing(self) -> list[str]:
-        """The modules that it needs and that are not installed."""
-        return [name for name in self.needs if find_spec(name) is None]
+        """What it needs and this machine lacks: modules that are not installed, or a GPU."""
+        modules = [name for name in self.needs if find_spec(name) is None]
+        if not modules and self.gpu and not finds_gpu(self.gpu):
+            return [f"a GPU that {self.gpu} finds"]
+        return modules
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,8 @@ class Case:
         contestants: the reference first.
         values: how many values are compared; 0 for none.
         tolerance: the relative difference allowed between them, with `values`.
+        share: of the pace's block length: less than 1 where cases are many.
+        rounds: at most, where a repetition takes long; 0 for the pace's.
     """
 
     name: str
@@ -74,6 +86,8 @@ class Case:
     contestants: Sequence[Contestant]
     values: int = 0
     tolerance: float = 0.0
+    share: float = 1.0
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,16 @@ class Pace:
         """The processors that the contestants may run on: the first `threads`, or all for 0."""
         usable = sorted(os.sched_getaffinity(0))
         return usable[: self.threads or len(usable)]
+
+
+@cache
+def finds_gpu(module: str) -> bool:
+    """Whether `module` finds a CUDA device; another process looks, so that this one holds nothing there."""
+    try:
+        CDLL("libcuda.so.1")  # without a driver the answer takes no time
+    except OSError:
+        return False
+    return not subprocess.run([sys.executable, "-c", ASK_FOR_GPU[module]], capture_output=True).returncode
 
 
 class Worker:
@@ -150,7 +174,7 @@ def run_case(case: Case, pace: Pace, told: Callable[[str], None] = lambda what: 
     """
     present = [c for c in case.contestants if not c.missing()]
     left_out = {c.label: f"needs {', '.join(c.missing())}" for c in case.contestants if c.missing()}
-    processors = pace.processors()
+    processors, block = pace.processors(), pace.seconds * case.share
     with workers(present, processors) as racing:
         told(f"{case.name}: starting")
         for worker in racing:
@@ -158,21 +182,36 @@ def run_case(case: Case, pace: Pace, told: Callable[[str], None] = lambda what: 
         if case.values:
             told(f"{case.name}: comparing values")
             agree(case, {worker.contestant.label: worker.ask("values", case.values) for worker in racing})
+        for worker in racing:
+            worker.ask("rest")
         told(f"{case.name}: warming up")
-        calls = [_calls(worker, pace.seconds) for worker in racing]
+        calls = []
+        for worker in racing:
+            calls.append(_calls(worker, block))
+            worker.ask("rest")
         seconds: list[list[float]] = [[] for _ in racing]
-        for turn in range(pace.rounds):
-            told(f"{case.name}: round {turn + 1} of {pace.rounds}")
-            for worker, n, times in zip(racing, calls, seconds, strict=True):
-                sleep(min(PAUSE, pace.seconds))
-                times.append(worker.ask("time", n))
+        parts: list[list[dict[str, float]]] = [[] for _ in racing]
+        rounds = min(pace.rounds, case.rounds or pace.rounds)
+        for turn in range(rounds):
+            told(f"{case.name}: round {turn + 1} of {rounds}")
+            for i, worker in enumerate(racing):
+                seconds[i].append(worker.ask("time", calls[i]))
+                parts[i].append(worker.ask("parts") or {})
+                worker.ask("rest")
         memory = [worker.ask("memory") for worker in racing]
     return {
         "name": case.name,
         "parameters": dict(case.parameters),
         "contestants": [
-            {"label": w.contestant.label, "note": w.contestant.note, "seconds": times, "calls": n, **peak}
-            for w, times, n, peak in zip(racing, seconds, calls, memory, strict=True)
+            {
+                "label": worker.contestant.label,
+                "note": worker.contestant.note,
+                "seconds": seconds[i],
+                "calls": calls[i],
+                **({"parts": parts[i]} if any(parts[i]) else {}),
+                **memory[i],
+            }
+            for i, worker in enumerate(racing)
         ],
         "left_out": left_out,
     }
@@ -181,8 +220,10 @@ def run_case(case: Case, pace: Pace, told: Callable[[str], None] = lambda what: 
 def _calls(worker: Worker, seconds: float) -> int:
     """How many repetitions fill a block, after a warm-up of one block."""
     worker.ask("time", 1)  # compiles, allocates
+    if min(worker.ask("time", 1) for _ in range(2)) >= seconds:
+        return 1
     n = max(1, round(seconds / 4 / worker.ask("time", 3)))
-    return max(1, round(seconds / worker.ask("time", n)))
+    return max(1, int(seconds / worker.ask("time", n) + 0.5))
 
 
 def agree(case: Case, values: Mapping[str, Sequence[float] | None]) -> None:
@@ -201,12 +242,12 @@ def agree(case: Case, values: Mapping[str, Sequence[float] | None]) -> None:
 
 def typical(contestant: Mapping[str, Any]) -> float:
     """The median time of a repetition in seconds."""
-    return median(contestant["seconds"])
+    return float(median(contestant["seconds"]))
 
 
 def ratio(contestant: Mapping[str, Any], reference: Mapping[str, Any]) -> float:
     """The median over the rounds of this contestant's time as a multiple of the reference's."""
-    return median(a / b for a, b in zip(contestant["seconds"], reference["seconds"], strict=True))
+    return float(median(a / b for a, b in zip(contestant["seconds"], reference["seconds"], strict=True)))
 
 
 def spread(contestant: Mapping[str, Any]) -> float:

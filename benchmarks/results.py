@@ -104,6 +104,16 @@ def duration(seconds: float) -> str:
     return f"{seconds * factor:.3g} {unit}"
 
 
+def size(count: int) -> str:
+    """A number of bytes with its unit and three digits.
+
+    >>> size(562_000_000), size(12_340)
+    ('562 MB', '12.3 kB')
+    """
+    factor, unit = next((f, u) for f, u in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")) if count >= f)
+    return f"{count / factor:.3g} {unit}"
+
+
 def provenance(pace: Pace) -> dict[str, Any]:
     """What the figures depend on: versions, processor, memory, threads, the commit that was measured."""
     found: dict[str, Any] = dict(versions())

@@ -3,23 +3,26 @@
 - ["ready"]: null, once the work is built
 - ["values", n]: the n values to compare, or null if the work has none
 - ["time", n]: seconds a repetition, out of n: the median, or the mean of a synchronised block
-- ["memory"]: the largest resident memory, and what was resident before the work was built, in bytes
+- ["rest"]: null, once the threads of the work are asleep
+- ["parts"]: what the work says of its last repetition, seconds by name, or null if it says nothing
+- ["memory"]: how much memory was resident, in bytes; see `Memory`
 """
 
 import gc
 import importlib
 import json
 import os
-import resource
 import sys
+from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 
 def seconds(work: Any, n: int) -> float:
-    """Seconds a repetition, out of n after one that is not counted."""
-    work()
+    """Seconds a repetition, out of n after one that is not counted; a single one is long enough without."""
+    if n > 1:
+        work()
     if hasattr(work, "synchronise"):
         work.synchronise()
         since = perf_counter()
@@ -35,9 +38,54 @@ def seconds(work: Any, n: int) -> float:
     return median(times)
 
 
-def peak() -> int:
-    """The largest resident memory of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def rest() -> None:
+    """Wait, a second at most, until no thread of this process runs.
+
+    Threads of a matrix product spin when it is done, in case another one follows: OpenBLAS's for 0.1 s. They
+    would take a processor from the next contestant.
+    """
+    deadline = perf_counter() + 1
+    while perf_counter() < deadline:
+        used = process_time()
+        sleep(0.005)
+        if process_time() - used < 0.001:
+            return
+
+
+class Memory:
+    """What the process holds: before the work is built, at most until it is, and at most while it runs.
+
+    Linux keeps the largest resident memory of a process, and lets it begin anew: what building the work or
+    handing over its values needed for a moment does not count as needed to run it. `getrusage` has only a
+    number that a process inherits from the one that started it.
+    """
+
+    def __init__(self) -> None:
+        self.before = resident("VmRSS")
+        self.built = self.before
+        self.forgets = False
+
+    def begin(self) -> None:
+        """Forget the largest so far, if this system can, and what is no longer used."""
+        gc.collect()
+        try:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        except OSError:
+            return
+        self.forgets = True
+
+    def answer(self) -> dict[str, int | None]:
+        """All three; the last is null if it cannot be told from the second."""
+        running = resident("VmHWM") if self.forgets else None
+        return {"bytes_before": self.before, "building_bytes": self.built, "peak_bytes": running}
+
+
+def resident(name: str) -> int:
+    """Memory of this process in bytes: VmRSS is what it holds now, VmHWM what it held at most."""
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def main() -> None:
@@ -48,18 +96,25 @@ def main() -> None:
     os.sched_setaffinity(0, job["processors"])
     module, function = job["make"].split(":")
     make = getattr(importlib.import_module(module), function)
-    before = peak()
+    memory = Memory()
     work = make(**job["arguments"])
+    memory.built = resident("VmHWM")
+    memory.begin()
     gc.disable()
     for line in sys.stdin:
         request, *arguments = json.loads(line)
         answer: Any = None
         if request == "values" and hasattr(work, "values"):
             answer = work.values(*arguments)
+            memory.begin()
         elif request == "time":
             answer = seconds(work, *arguments)
+        elif request == "rest":
+            rest()
+        elif request == "parts" and hasattr(work, "parts"):
+            answer = work.parts()
         elif request == "memory":
-            answer = {"peak_bytes": peak(), "bytes_before": before}
+            answer = memory.answer()
         print(json.dumps(answer), file=answers, flush=True)
 
 

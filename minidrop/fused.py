@@ -23,7 +23,7 @@ from minidrop.backends.workspace import ThreadWorkspace
 from minidrop.layers import Dropout, Identity, Layer, Linear, ReLU, Sequential, Sigmoid, Tanh
 from minidrop.layers.activation import Activation
 from minidrop.losses import SoftmaxCrossEntropy
-from minidrop.optim import Optimizer
+from minidrop.optim import OPTIMIZERS, Optimizer
 from minidrop.threads import span
 
 UNITS = (ReLU, Sigmoid, Tanh, Identity)
@@ -106,10 +106,10 @@ class FusedStep:
         gradients: bool,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.gradients = gradients
-        #: by name, what a linear rule accumulates in: the first slot, or the weights themselves
-        flat = next(iter(optimizer.state.values()), optimizer.parameters.flat_values)
-        self.velocities = optimizer.parameters.views(flat)
+        #: an optimizer of the user's may look at all gradients, so it gets them, and its step, as a whole
+        self.shares_update = type(optimizer) in OPTIMIZERS.values()
+        self.gradients = gradients or not self.shares_update
+        self.slices = optimizer.parameters.slices()
         self.backend = model.backend
         self.input, *self.blocks = chain
         self.workspace = Workspace(self.backend.xp, reuse=True)
@@ -124,8 +124,11 @@ class FusedStep:
         self.losses: list[Array] = [0.0] * self.shares
         self.loss_scale = self.loss.scale(len(x))
         self.backend.share_out(self._rows, self.shares)
-        self.optimizer.advance()
+        if self.shares_update:
+            self.optimizer.advance()
         self.backend.share_out(self._units, self.shares)
+        if not self.shares_update:
+            self.optimizer.step()
         return sum(self.losses[1:], self.losses[0])
 
     def _check(self, x: Array, labels: Array) -> None:
@@ -229,19 +232,21 @@ class FusedStep:
             weight, bias = block.linear.weight, block.linear.bias
             units = span(block.linear.out_features, share, shares)
             dz = block.gradient[:, units]
-            if self._accumulate(block.weight_name, dz, below.output, units):
+            if self._accumulate(block, dz, below.output, units):
                 accumulated.add(block.weight_name)
                 weight.without_gradient = True
             elif dz.size:
                 xp.matmul(dz.T, below.output, out=weight.new_grad()[units])
             if bias is not None and dz.size:
                 xp.sum(dz, axis=0, out=bias.new_grad()[units])
-        self.optimizer.step_share(share, shares, frozenset(accumulated))
+        if self.shares_update:
+            self.optimizer.step_share(share, shares, frozenset(accumulated))
 
-    def _accumulate(self, name: str, dz: Array, x: Array, units: slice) -> bool:
-        """Whether v ← decay v + factor dzᵀ x has been done for some rows of the weight."""
-        rule = None if self.gradients else self.optimizer.rule(name)
+    def _accumulate(self, block: Block, dz: Array, x: Array, units: slice) -> bool:
+        """Whether v ← decay v + factor dzᵀ x is done for some units; v is the first slot, or w itself."""
+        rule = None if self.gradients else self.optimizer.rule(block.weight_name)
         if rule is None:
             return False
-        v = self.velocities[name][units]
+        flat = next(iter(self.optimizer.state.values()), self.optimizer.parameters.flat_values)
+        v = flat[self.slices[block.weight_name]].reshape(-1, x.shape[1])[units]
         return self.backend.add_product(rule.factor, dz, x, rule.decay, v)

@@ -56,12 +56,15 @@ def limit(threads: int) -> None:
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
     """Let steps use `threads` threads inside a `with` block; 0 changes nothing."""
-    before = available()
-    limit(threads or before)
+    controllers = _controllers()
+    before = [controller.get_num_threads() for controller in controllers]
+    if threads:
+        limit(threads)
     try:
         yield
     finally:
-        limit(before)
+        for controller, number in zip(controllers, before, strict=True):
+            controller.set_num_threads(number)
 
 
 def span(n: int, share: int, shares: int, multiple: int = 1) -> slice:
@@ -121,13 +124,13 @@ class Team:
             del context, job  # an idle thread keeps no model alive
 
 
-_team = Team()
+_team, _sharing = Team(), Lock()
 
 
 def _forget_threads() -> None:
     """A forked process has none of its parent's threads."""
-    global _team
-    _team = Team()
+    global _team, _sharing
+    _team, _sharing = Team(), Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -143,5 +146,5 @@ def share_out(job: Job, shares: int) -> None:
     if shares == 1:
         job(0)
         return
-    with limited(1):
+    with _sharing, limited(1):  # of two callers the second must not take the first's limit for the usual one
         _team.run(job, shares)

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from tolerances import FLOAT64_ROUNDING
-from training_helpers import INPUTS, LABELS, RNG, assert_same, build, snapshot
+from training_helpers import INPUTS, LABELS, RNG, Shared, assert_same, build, snapshot
 
 import minidrop as md
 from minidrop.data import Batches, Examples
@@ -19,6 +19,7 @@ from minidrop.training import Evaluation
 
 def test_a_step_is_forward_loss_backward_update():
     step, batches = build()
+    step = md.TrainStep(step.model, step.loss, step.optimizer, gradients=True)
     by_hand, _ = build()
     for x, labels in batches.epoch(0):
         by_hand.model.set_step(by_hand.optimizer.steps)
@@ -49,14 +50,18 @@ def test_the_mask_of_step_t_is_that_of_the_optimizers_count():
     np.testing.assert_array_equal(dropout.mask, expected)
 
 
-def peak_of_later_steps(model, batch, features):
+def peak_of_later_steps(backend, batch, width, *, dropout, fused=True, weight_decay=1e-3):
     """How many bytes a step has beyond those it began with, at its peak, once the first steps are done."""
-    optimizer = md.SGDHinton(model.parameters(), lr=0.1, limit=0.5, weight_decay=1e-3)
-    step = md.TrainStep(model, md.SoftmaxCrossEntropy(), optimizer)
-    examples = Examples(
-        RNG.integers(0, 256, (2 * batch, features)).astype(np.uint8), np.zeros(2 * batch, int)
-    )
-    batches = Batches(examples, batch, scaling=md.Scaling(255, 0.1, 0.3))
+    with md.using_backend(backend):
+        drop = (lambda: [md.Dropout(0.5)]) if dropout else list
+        model = md.Sequential(
+            *drop(), md.Linear(600, width), md.ReLU(), *drop(), md.Linear(width, 10), seed=0
+        )
+        optimizer = md.SGDHinton(model.parameters(), lr=0.1, limit=0.5, weight_decay=weight_decay)
+        step = md.TrainStep(model, md.SoftmaxCrossEntropy(), optimizer, fused=fused)
+        inputs = RNG.integers(0, 256, (2 * batch, 600)).astype(np.uint8)
+        examples = Examples(inputs, np.zeros(2 * batch, int))
+        batches = Batches(examples, batch, scaling=md.Scaling(255, 0.1, 0.3))
     for x, labels in batches.epoch(0):
         step(x, labels)
     epoch = batches.epoch(1)
@@ -72,29 +77,42 @@ def peak_of_later_steps(model, batch, features):
         after, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert after - before < 4096, "a step must not leave memory behind"
+    assert after - before < OBJECTS, "a step must not leave memory behind"
     return peak - before
 
 
-def network(width, *, dropout):
-    def drop():
-        return [md.Dropout(0.5)] if dropout else []
+#: what a share takes for a moment, whatever its size: a casting buffer of NumPy's ufuncs, one piece of random
+#: words (see NumpyBackend.keep_mask); and Python's own objects
+UFUNC_BUFFER, WORDS, OBJECTS = 8192 * 4, 128 * 1024, 4096
+WAYS = {
+    "by the layers": (1, {"fused": False}),
+    "fused": (1, {}),
+    "fused, in shares": (3, {}),
+    "fused, into the velocity": (3, {"weight_decay": 0}),
+}
 
-    return md.Sequential(*drop(), md.Linear(300, width), md.ReLU(), *drop(), md.Linear(width, 10))
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dropout", [False, True])
+def test_after_the_first_step_a_step_allocates_no_array(dropout, way):
+    """What it takes is a casting buffer of NumPy's ufuncs and, with dropout, one piece of random words.
+
+    The smaller batch reaches both: also a third of its smallest mask is more than a piece. Whatever else a
+    step allocated would be larger for the larger batch: already its labels differ by 6400 bytes. The shares
+    work in turn here, so that the peak does not depend on which of them meet.
+    """
+    shares, options = WAYS[way]
+    backend = Shared(shares, order=1)
+    small = peak_of_later_steps(backend, 400, 600, dropout=dropout, **options)
+    large = peak_of_later_steps(backend, 1200, 1200, dropout=dropout, **options)
+    assert small < UFUNC_BUFFER + WORDS * dropout + OBJECTS
+    assert abs(large - small) < 2048
 
 
 @pytest.mark.parametrize("dropout", [False, True])
-def test_after_the_first_step_a_step_allocates_no_array(dropout):
-    """What it takes is a casting buffer of NumPy's ufuncs and, with dropout, one piece of random words.
-
-    Both have a fixed size (see NumpyBackend.keep_mask for the words). Whatever else a step allocated would be
-    larger for the larger batch: already its labels differ by 4800 bytes.
-    """
-    ufunc_buffer, words, objects = 8192 * 4, 64 * 1024 if dropout else 0, 4096
-    small = peak_of_later_steps(network(400, dropout=dropout), 200, 300)
-    large = peak_of_later_steps(network(800, dropout=dropout), 800, 300)
-    assert small < ufunc_buffer + words + objects
-    assert abs(large - small) < 2048
+def test_a_thread_takes_no_more_than_a_share(dropout):
+    peak = peak_of_later_steps(Shared(3), 1200, 1200, dropout=dropout)
+    assert peak < 3 * (UFUNC_BUFFER + WORDS * dropout) + OBJECTS
 
 
 def test_evaluation_is_without_randomness_and_independent_of_the_batch_size():

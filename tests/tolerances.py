@@ -51,6 +51,9 @@ REORDERED = 1e-12
 # in one step is magnified by the next ones, by less than a factor of ten each. As rtol and atol.
 TRAINING_PATH = 1e-9
 
+# The same in float32, two steps, where one rounding is 5e8 times coarser. As rtol and atol.
+TRAINING_PATH_FLOAT32 = 1e-4
+
 # How near an input of a ReLU may come to 0 where a derivative is taken.
 KINK = 1e-6
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 import minidrop as md
+from minidrop.backends.numpy_backend import NumpyBackend
 from minidrop.data import Batches, Examples
 
 RNG = np.random.default_rng(0)
@@ -37,3 +38,24 @@ def assert_same(first, second):
     for a, b in zip(first[0], second[0], strict=True):
         np.testing.assert_array_equal(a, b)
     assert first[1] == second[1]
+
+
+class Shared(NumpyBackend):
+    """NumPy with a number of shares that does not depend on the machine.
+
+    Each share has a thread of its own, as always; or all run in this one, by rising number (order=1) or by
+    falling number (order=-1).
+    """
+
+    def __init__(self, shares, *, order=None):
+        self.number, self.order = shares, order
+
+    def shares(self, rows, weights):
+        return self.number
+
+    def share_out(self, job, shares):
+        if self.order is None:
+            super().share_out(job, shares)
+            return
+        for share in range(shares)[:: self.order]:
+            job(share)

@@ -1,13 +1,16 @@
 """NumPy's overrides against the plain definitions in base.py, and the operations that have one form only."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_plain import PlainBackend
 from tolerances import FLOAT32_ROUNDING, FLOAT64_ROUNDING
 
 import minidrop as md
-from minidrop.backends import Backend, Scaling, Workspace
+from minidrop.backends import Backend, Scaling, Workspace, blas
 from minidrop.backends.numpy_backend import NumpyBackend
 from minidrop.streams import Purpose, Stream
 
@@ -15,6 +18,8 @@ ROUNDING = {"float32": FLOAT32_ROUNDING, "float64": FLOAT64_ROUNDING}
 dtypes = st.sampled_from(sorted(ROUNDING))
 sizes = st.integers(1, 12)
 seeds = st.integers(0, 2**32 - 1)
+#: how many elements are taken at a time: less than a row, a few rows, all
+blocks = st.sampled_from([1, 20, NumpyBackend.block])
 
 
 @settings(deadline=None)
@@ -35,6 +40,134 @@ def test_softmax_cross_entropy(rows, classes, dtype, seed, scale):
     np.testing.assert_array_equal(logits, before)
 
 
+def keep_of(kind, shape, rng):
+    """A keep mask as a step may have one: none, an element's, a feature's, or a view of one element."""
+    if kind == "of everything":
+        return np.broadcast_to(rng.random() < 0.5, shape)
+    return {"none": None, "element": rng.random(shape) < 0.5, "feature": rng.random(shape[1]) < 0.5}[kind]
+
+
+@settings(deadline=None)
+@given(
+    shape=st.tuples(sizes, sizes),
+    dtype=dtypes,
+    seed=seeds,
+    keep_kind=st.sampled_from(["none", "element", "feature", "of everything"]),
+    has_bias=st.booleans(),
+    scale=st.sampled_from([1.0, 2.0, 1.25, 0.0]),
+    block=blocks,
+)
+def test_bias_relu_dropout(shape, dtype, seed, keep_kind, has_bias, scale, block):
+    rng = np.random.default_rng(seed)
+    z, bias = rng.normal(size=shape).astype(dtype), rng.normal(size=shape[1]).astype(dtype)
+    keep = keep_of(keep_kind, shape, rng)
+    bias = bias if has_bias else None
+    backend = NumpyBackend()
+    backend.block = block
+    plain, fast = z.copy(), z.copy()
+
+    Backend.bias_relu_dropout(backend, plain, bias, keep, scale, Workspace(np))
+    backend.bias_relu_dropout(fast, bias, keep, scale, Workspace(np, reuse=True))
+
+    factor = 1 if keep is None else keep * np.dtype(dtype).type(scale)
+    formula = np.maximum(z + (0 if bias is None else bias), 0) * factor
+    np.testing.assert_array_equal(plain, formula, strict=True)
+    np.testing.assert_array_equal(fast, plain, strict=True)
+
+
+@settings(deadline=None)
+@given(
+    shape=st.tuples(sizes, sizes),
+    dtype=dtypes,
+    seed=seeds,
+    scale=st.sampled_from([1.0, 2.0, 1.25, 0.0]),
+    block=blocks,
+)
+def test_relu_dropout_backward(shape, dtype, seed, scale, block):
+    rng = np.random.default_rng(seed)
+    dy, y = (rng.normal(size=shape).astype(dtype) for _ in range(2))
+    y[rng.random(shape) < 0.3] = 0  # an output of 0 lets nothing pass
+    backend, before = NumpyBackend(), y.copy()
+    backend.block = block
+    plain, fast = dy.copy(), dy.copy()
+
+    Backend.relu_dropout_backward(backend, plain, y, scale, Workspace(np))
+    backend.relu_dropout_backward(fast, y, scale, Workspace(np, reuse=True))
+
+    np.testing.assert_array_equal(plain, np.where(y > 0, dy * np.dtype(dtype).type(scale), 0), strict=True)
+    np.testing.assert_array_equal(fast, plain, strict=True)
+    np.testing.assert_array_equal(y, before)
+
+
+@settings(deadline=None)
+@given(
+    shape=st.tuples(sizes, sizes, sizes),
+    dtype=dtypes,
+    seed=seeds,
+    alpha=st.sampled_from([1.0, -0.3, 0.0]),
+    beta=st.sampled_from([1.0, 0.9, 0.0]),
+    margins=st.tuples(*[st.integers(0, 3)] * 3),
+)
+def test_add_product(shape, dtype, seed, alpha, beta, margins):
+    """Where the backend can, also for some columns of larger matrices, of which nothing else changes."""
+    rng, (n, rows, columns) = np.random.default_rng(seed), shape
+    backend = NumpyBackend()
+    wholes = [
+        rng.normal(size=(height, width + 2 * margin)).astype(dtype)
+        for height, width, margin in zip((n, n, rows), (rows, columns, columns), margins, strict=True)
+    ]
+    a, b, c = (whole[:, m : whole.shape[1] - m] for whole, m in zip(wholes, margins, strict=True))
+    before, old = [whole.copy() for whole in wholes], c.copy()
+    formula = beta * c.astype("float64") + alpha * (a.astype("float64").T @ b)
+
+    assert not Backend.add_product(backend, alpha, a, b, beta, c)
+    np.testing.assert_array_equal(c, old)
+    added = backend.add_product(alpha, a, b, beta, c)
+
+    tolerance = ROUNDING[dtype] * (1 + abs(formula).max())
+    np.testing.assert_allclose(c, formula if added else old, rtol=0, atol=tolerance)
+    c[...] = old
+    for whole, unchanged in zip(wholes, before, strict=True):
+        np.testing.assert_array_equal(whole, unchanged)
+
+
+def test_add_product_leaves_alone_what_blas_cannot_do():
+    """Columns in reverse or every second one, rows that overlap or go upwards, other dtypes."""
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.normal(size=shape) for shape in ((6, 3), (6, 4), (3, 4)))
+    bad = {
+        "reversed": b[:, ::-1],
+        "every second": rng.normal(size=(6, 8))[:, ::2],
+        "by columns": np.asfortranarray(b),
+        "one row for all": np.broadcast_to(b[0], (6, 4)),
+        "overlapping": np.lib.stride_tricks.sliding_window_view(rng.normal(size=9), 4),
+        "upside down": b[::-1],
+        "float32": b.astype("float32"),
+    }
+    for name, array in bad.items():
+        before = c.copy()
+        assert not NumpyBackend().add_product(1.0, a, array, 1.0, c), name
+        np.testing.assert_array_equal(c, before)
+    z = np.ones((2, 2), complex)
+    assert not NumpyBackend().add_product(1.0, z, z, 1.0, z.copy())
+
+
+def test_without_the_blas_behind_numpy_nothing_is_added(monkeypatch):
+    monkeypatch.setattr(blas, "libraries", list)
+    blas._gemm.cache_clear()
+    try:
+        a = np.ones((2, 2))
+        assert not NumpyBackend().add_product(1.0, a, a, 1.0, a.copy())
+    finally:
+        monkeypatch.undo()
+        blas._gemm.cache_clear()
+
+
+def test_a_function_that_does_something_else_is_not_taken():
+    """One of this name with other arguments, say: it is tried on a small product first."""
+    assert not blas._works(lambda *arguments: None, "float64")
+
+
 @settings(deadline=None)
 @given(
     rows=sizes,
@@ -42,15 +175,15 @@ def test_softmax_cross_entropy(rows, classes, dtype, seed, scale):
     dtype=dtypes,
     seed=seeds,
     limit=st.sampled_from([0.5, 2.0, 15.0, 15**0.5]),
-    chunk=st.sampled_from([1, 20, 32 * 1024]),
+    block=blocks,
 )
-def test_limit_row_norms(rows, columns, dtype, seed, limit, chunk):
+def test_limit_row_norms(rows, columns, dtype, seed, limit, block):
     rng = np.random.default_rng(seed)
     matrix = (rng.normal(size=(rows, columns)) * rng.choice([0.1, 1, 10], (rows, 1))).astype(dtype)
     matrix[rng.integers(rows)] = 0
     within = np.linalg.norm(matrix.astype("float64"), axis=1) < limit * (1 - ROUNDING[dtype])
     backend = NumpyBackend()
-    backend.chunk = chunk
+    backend.chunk = block
     plain, fast = matrix.copy(), matrix.copy()
 
     Backend.limit_row_norms(backend, plain, limit, Workspace(np))
@@ -91,7 +224,7 @@ def test_gather(examples, features, batch, stored, dtype, scaling, seed):
     backend, before = NumpyBackend(), pixels.copy()
     plain, fast = np.full((batch, features), np.nan, dtype), np.full((batch, features), np.nan, dtype)
 
-    Backend.gather(backend, pixels, indices, scaling, plain, Workspace(np))
+    PlainBackend().gather(pixels, indices, scaling, plain, Workspace(np))
     returned = backend.gather(pixels, indices, scaling, fast, Workspace(np, reuse=True))
 
     formula = (pixels[indices].astype("float64") / scaling.divisor - scaling.mean) / scaling.std
@@ -101,7 +234,29 @@ def test_gather(examples, features, batch, stored, dtype, scaling, seed):
     np.testing.assert_array_equal(pixels, before)
 
 
-@pytest.mark.parametrize("n", [1, 15, 16, 32 * 1024, 32 * 1024 + 1, 100_003])
+@settings(deadline=None)
+@given(
+    shape=st.tuples(sizes, sizes),
+    stored=st.sampled_from(["uint8", "float32", "float64"]),
+    dtype=dtypes,
+    scaling=st.sampled_from([Scaling(), Scaling(255.0), Scaling(255.0, 0.1307, 0.3081), Scaling(1, 0, 2)]),
+    seed=seeds,
+)
+def test_scale(shape, stored, dtype, scaling, seed):
+    """Also in place, where the pixels are of the dtype already."""
+    pixels = np.random.default_rng(seed).integers(0, 256, shape).astype(stored)
+    formula = (pixels.astype("float64") / scaling.divisor - scaling.mean) / scaling.std
+    for backend in (PlainBackend(), NumpyBackend()):
+        inputs, out = pixels.copy(), np.full(shape, np.nan, dtype)
+        assert backend.scale(inputs, scaling, out) is out
+        np.testing.assert_allclose(out, formula, rtol=ROUNDING[dtype], atol=ROUNDING[dtype])
+        np.testing.assert_array_equal(inputs, pixels)
+        if stored == dtype:
+            assert backend.scale(inputs, scaling, inputs) is inputs
+            np.testing.assert_array_equal(inputs, out)
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 64 * 1024, 64 * 1024 + 1, 200_003])
 @pytest.mark.parametrize("start", [0, 5, 16, 48, 16 * 12345])
 def test_keep_mask(n, start):
     stream, backend = Stream(3, index=2), NumpyBackend()
@@ -110,6 +265,28 @@ def test_keep_mask(n, start):
     assert backend.keep_mask(stream, 4, 20000, fast, start) is fast
     np.testing.assert_array_equal(fast, plain)
     np.testing.assert_array_equal(plain, stream.lanes(start + n, 4)[start:] >= 20000)
+
+
+@settings(deadline=None)
+@given(
+    rows=st.integers(1, 40),
+    features=st.integers(1, 40),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
+    step=st.integers(0, 5),
+)
+def test_the_rows_of_a_mask_can_be_drawn_apart(rows, features, cuts, step):
+    """In any pieces and any order they are rows of the whole mask, also where one begins within a word."""
+    layer, whole = md.Dropout(0.3, seed=2), np.empty((rows, features), bool)
+    Backend.keep_mask(layer.backend, layer.stream, step, layer.rate.threshold, whole)
+    layer.set_step(step)
+    draw = layer.prepare_keep((rows, features), layer.rate)
+    layer.mask[...] = ~whole
+    ends = sorted({0, rows, *(min(cut, rows) for cut in cuts)})
+    pieces = [slice(a, b) for a, b in pairwise(ends)]
+    for piece in [*pieces[::-1], slice(rows, rows)]:
+        draw(piece)
+    np.testing.assert_array_equal(layer.mask, whole)
+    assert layer.step == step + 1
 
 
 def test_take():

@@ -54,7 +54,7 @@ add(
     dtype="float64",
     seed=0,
     limit=2.0,
-    chunk=20,
+    block=20,
 )
 add(
     "plain batches",
@@ -183,7 +183,7 @@ for name in ("adam", "torch"):
 add(
     "mode before a step",
     test_training_machine.test_a_step_trains_in_whatever_mode_the_model_was,
-    net=Net((3, 3), (("inverted", "linear", "tanh", 0.3),), seed=1),
+    net=Net((3, 3), (("gaussian", "linear", "tanh", 0.3),), seed=1),
     batch_seed=0,
     name="adam",
 )

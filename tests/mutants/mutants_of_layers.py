@@ -58,8 +58,8 @@ LAYER_MUTANTS = [
     bug(
         "gradients accumulated",
         LINEAR + "backward_parameters",
-        "self.backend.xp.matmul(dy.T, x, out=self.weight.grad)",
-        "self.weight.grad[...] += dy.T @ x",
+        "self.backend.xp.matmul(dy.T, x, out=self.weight.new_grad())",
+        "self.weight.new_grad()[...] += dy.T @ x",
         "gradients are written",
     ),
     bug(
@@ -93,7 +93,7 @@ LAYER_MUTANTS = [
     # units
     bug(
         "ReLU bends elsewhere than at 0",
-        "minidrop.layers.relu:ReLU.forward",
+        "minidrop.layers.relu:ReLU.function",
         "maximum(x, 0,",
         "maximum(x, -0.1,",
         "rescaled units",
@@ -101,27 +101,27 @@ LAYER_MUTANTS = [
     bug(
         "bias gradients divided by the batch size",
         LINEAR + "backward_parameters",
-        "out=self.bias.grad)",
-        "out=self.bias.grad); self.bias.grad[...] /= len(dy)",
+        "out=self.bias.new_grad())",
+        "out=self.bias.new_grad()); self.bias.grad[...] /= len(dy)",
         "conserved quantity",
     ),
     bug(
         "ReLU passes all gradients",
-        "minidrop.layers.relu:ReLU.backward",
+        "minidrop.layers.relu:ReLU.gradient",
         "xp.greater(",
         "xp.greater_equal(",
         "gradients of ReLU",
     ),
     bug(
         "wrong sign in the logistic derivative",
-        "minidrop.layers.sigmoid:Sigmoid.backward",
+        "minidrop.layers.sigmoid:Sigmoid.gradient",
         "(1, y,",
         "(y, 1,",
         "gradients of Sigmoid",
     ),
     bug(
         "y missing in the logistic derivative",
-        "minidrop.layers.sigmoid:Sigmoid.backward",
+        "minidrop.layers.sigmoid:Sigmoid.gradient",
         "dx *= y",
         "pass",
         "gradients of Sigmoid",

@@ -79,9 +79,9 @@ MASK_MUTANTS = [
     bug("the dropped ones are kept", NUMPY + "keep_mask", "np.greater_equal(", "np.less(", "every lane once"),
     bug(
         "the next pass draws the same mask",
-        STOCHASTIC + "StochasticLayer.draw_keep",
-        "self.step += 1",
-        "pass",
+        STOCHASTIC + "StochasticLayer.prepare_keep",
+        "self.step + 1",
+        "self.step",
         "next step",
     ),
     bug(
@@ -108,7 +108,7 @@ MASK_MUTANTS = [
     ),
     bug(
         "1/B in the gradient of the sum too",
-        "minidrop.losses:SoftmaxCrossEntropy.forward",
+        "minidrop.losses:SoftmaxCrossEntropy.scale",
         'if self.reduction == "mean" else 1.0',
         "if True else 1.0",
         "additivity over batches",
@@ -217,5 +217,5 @@ MASK_MUTANTS = [
         "lengths",
         "plain max-norm",
     ),
-    bug("plain: mean added", PLAIN + "gather", "out -= scaling.mean", "out += scaling.mean", "plain batches"),
+    bug("plain: mean added", PLAIN + "scale", "out -= scaling.mean", "out += scaling.mean", "plain batches"),
 ]

@@ -9,21 +9,21 @@ SLIP_MUTANTS = [
     # 000: Hinton's dropout
     Mutant(
         "000: the first step ascends",
-        HINTON + "update",
-        'elif self._makes_velocity() and "ascend-first" in self.slips:',
-        "elif self._makes_velocity():",
+        HINTON + "_ascends",
+        'self._makes_velocity() and "ascend-first" in self.slips',
+        "self._makes_velocity()",
         "the paper's update",
     ),
     Mutant(
         "000: momentum 0 ascends without learning rate and limit",
-        HINTON + "update",
+        HINTON + "_ascends",
         'self.momentum == 0 and "ascend-plain" in self.slips',
         "self.momentum == 0",
         "the paper's update with pauses",
     ),
     Mutant(
         "000: the limit looks at the weights before the update",
-        HINTON + "step",
+        HINTON + "begin_step",
         ' if "stale-norm" in self.slips else None',
         "",
         "the paper's update",
@@ -88,8 +88,8 @@ SLIP_MUTANTS = [
     # 002: going deeper
     Mutant(
         "002: the sum's gradient for the mean's",
-        "minidrop.losses:SoftmaxCrossEntropy.forward",
-        '1 / len(logits) if self.reduction == "mean" else 1.0',
+        "minidrop.losses:SoftmaxCrossEntropy.scale",
+        '1 / rows if self.reduction == "mean" else 1.0',
         "1.0",
         "a duplicated batch",
     ),

@@ -5,11 +5,13 @@ A check counts as having caught a bug if one of its assertions fails; a crash do
 
 import inspect
 
+import checks_of_fused
 import checks_of_layers
 import checks_of_training
 import numpy as np
 import pytest
 from checks import CHECKS
+from mutants_of_fused import FUSED_MUTANTS
 from mutants_of_layers import LAYER_MUTANTS
 from mutants_of_masks import MASK_MUTANTS
 from mutants_of_optimizers import OPTIMIZER_MUTANTS
@@ -17,9 +19,10 @@ from mutants_of_runs import RUN_MUTANTS
 from mutants_of_slips import SLIP_MUTANTS
 from mutation import inject
 
+assert checks_of_fused
 assert checks_of_layers
 assert checks_of_training  # they fill CHECKS
-MUTANTS = [*SLIP_MUTANTS, *LAYER_MUTANTS, *MASK_MUTANTS, *OPTIMIZER_MUTANTS, *RUN_MUTANTS]
+MUTANTS = [*SLIP_MUTANTS, *LAYER_MUTANTS, *MASK_MUTANTS, *OPTIMIZER_MUTANTS, *RUN_MUTANTS, *FUSED_MUTANTS]
 USED = sorted({mutant.check for mutant in MUTANTS})
 
 

@@ -141,4 +141,5 @@ def test_a_step_trains_in_whatever_mode_the_model_was(net, batch_seed, name):
     for model in twins:
         step = md.TrainStep(model, md.SoftmaxCrossEntropy(), cls(model.parameters(), **options))
         step(*batch_for(net, 4, batch_seed))
+        assert all(leaf.training for _, leaf in model.leaves())
     np.testing.assert_array_equal(*(model.parameters().flat_values for model in twins))

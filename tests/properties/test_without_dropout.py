@@ -42,7 +42,7 @@ def test_a_training_with_drop_0_is_that_of_a_net_without_dropout(net, size, seed
     )
     cls, options = EVERY[name]
     steps = [
-        md.TrainStep(model, md.SoftmaxCrossEntropy(), cls(model.parameters(), **options))
+        md.TrainStep(model, md.SoftmaxCrossEntropy(), cls(model.parameters(), **options), gradients=True)
         for model in (with_layers, without)
     ]
     for t in range(4):

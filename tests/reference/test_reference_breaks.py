@@ -124,7 +124,11 @@ BREAKS = {
     "Adam correction": ((md.Adam, "update", adam_corrected_late), "Adam", "1 step"),
     "Adam eps": ((md.Adam, "update", adam_eps_inside), "Adam", "step"),
     "max-norm": ((NumpyBackend, "limit_row_norms", limit_squared), "MaxNorm", "0.weight"),
-    "max-norm first": ((md.SGDHinton, "project", lambda self: None), "SGDHinton", "weight after step"),
+    "max-norm first": (
+        (md.SGDHinton, "project", lambda self, *share: None),
+        "SGDHinton",
+        "weight after step",
+    ),
     "initializer": (
         (md.XavierNormal, "__call__", lambda self, rng, fans, out: rng.standard_normal(out=out)),
         "XavierNormal",

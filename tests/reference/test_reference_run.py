@@ -10,6 +10,7 @@ pytest.importorskip("torch", reason="the reference is written in PyTorch, which 
 from tolerances import FLOAT32_ROUNDING
 
 import minidrop as md
+from minidrop.backends.numpy_backend import NumpyBackend
 from reference import parity, runs
 from reference.__main__ import main
 from reference.tolerances import RUN_WEIGHTS
@@ -59,8 +60,12 @@ def test_a_wrong_update_fails_and_names_the_optimizer(tmp_path, monkeypatch, cap
 
 def test_a_wrong_backward_pass_fails(monkeypatch):
     """One that nothing but a whole net shows is not needed: any will do."""
-    right = md.ReLU.backward
-    monkeypatch.setattr(md.ReLU, "backward", lambda self, dy: right(self, dy) * (1 + 1e-6))
+    right = NumpyBackend.relu_dropout_backward
+
+    def wrong(self, dy, y, scale, workspace):
+        right(self, dy, y, scale * (1 + 1e-6), workspace)
+
+    monkeypatch.setattr(NumpyBackend, "relu_dropout_backward", wrong)
     (case,) = [case for case in runs.cases("digits", 0) if case.name == "sgd"]
     weights, _ = parity.compare(case, md.data.load("digits"), 5).rows()
     assert weights.status == "fail"
