@@ -96,7 +96,7 @@ def provenance(results: Mapping[str, Result]) -> str:
     lines = [
         "Each contestant has a process of its own, and they take turns in interleaved rounds. Shown are "
         "medians of the times, and of each round's ratios. Contestants that compute the same must agree on "
-        "it before they are timed. `python -m benchmarks all` repeats this, and `python -m benchmarks report` "
+        "it before they are timed. `python -m benchmarks all` repeats this, `python -m benchmarks report` "
         "writes this section from [the results](benchmarks/results), which hold the spreads, too."
     ]
     for text, names in machines.items():
@@ -185,8 +185,8 @@ def memory(result: Result) -> str:
     weights = size(case["parameters"]["weight_bytes"])
     return "\n\n".join(
         [
-            f"Trained by plain SGD, as in document 001, a net with {weights} of weights and biases. Memory "
-            "is the most that a process holds while it makes steps, less what it held before it made the net.",
+            f"By plain SGD, as in document 001; the weights and biases are {weights}. Memory is the most "
+            "that a process holds while it makes steps, less what it held before it made the net.",
             table([case["name"], "a step", f"× {reference['label']}", "memory", "× weights"], rows),
         ]
     )

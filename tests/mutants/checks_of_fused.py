@@ -6,6 +6,7 @@ import test_operations
 import test_threads
 from checks import add
 
+import minidrop as md
 from minidrop import threads
 
 NETS = {
@@ -65,6 +66,14 @@ for name in (
     add(f"no chain: {name}", test_fused.test_what_is_no_chain_is_trained_by_its_layers, name=name)
 add("a chain", test_fused.test_a_chain_is_fused_unless_that_is_not_wanted, name="nested")
 add("a loss of one's own", test_fused.test_a_loss_of_ones_own_is_not_fused)
+for name, change in (("a step", test_fused.clipped), ("an update", test_fused.signs)):
+    add(
+        f"{name} of one's own",
+        test_fused.test_a_subclass_of_an_optimizer_trains_as_it_says,
+        change=change,
+        base=md.SGD,
+        gradients=False,
+    )
 
 # -- what a fused step is made of --------------------------------------------------------------------------
 
@@ -149,4 +158,9 @@ add(
     rows=100,
     weights=10**7,
     number=8,
+)
+add("threads of two libraries", with_libraries(test_threads.test_each_library_gets_its_own_number_back))
+add(
+    "threads after two callers",
+    with_libraries(test_threads.test_all_threads_come_back_after_two_callers_at_once),
 )
