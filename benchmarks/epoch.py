@@ -78,7 +78,7 @@ def share(part: str, one: Mapping[str, Any]) -> float | None:
     if "parts" not in one:
         return None
     shares = [
-        (parts[part] if part in parts else whole - sum(parts.values())) / whole
+        (whole - sum(parts.values()) if part == "rest" else parts[part]) / whole
         for parts, whole in zip(one["parts"], one["seconds"], strict=True)
     ]
     return float(median(shares))

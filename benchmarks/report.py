@@ -136,7 +136,7 @@ def labelled(case: Mapping[str, Any]) -> dict[str, One]:
 
 def named(one: One) -> str:
     """A contestant's label, with its note."""
-    return f"{one['label']}: {one['note']}" if one["note"] else one["label"]
+    return f"{one['label']} ({one['note']})" if one["note"] else one["label"]
 
 
 def chosen(cases: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:

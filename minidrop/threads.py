@@ -6,6 +6,7 @@ they run on all threads again, as they do in any NumPy program.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -20,6 +21,11 @@ from threadpoolctl import ThreadpoolController
 from minidrop.errors import check_count
 
 Job = Callable[[int], object]
+
+#: How long a thread that needs the interpreter's lock waits before it insists, in seconds. Array operations
+#: give the lock back while they work, but many end before a waiting thread has woken up: at Python's 5 ms one
+#: thread can keep the others out for a whole job.
+_SWITCH = 1e-5
 
 
 @cache
@@ -147,4 +153,9 @@ def share_out(job: Job, shares: int) -> None:
         job(0)
         return
     with _sharing, limited(1):  # of two callers the second must not take the first's limit for the usual one
-        _team.run(job, shares)
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH)
+        try:
+            _team.run(job, shares)
+        finally:
+            sys.setswitchinterval(before)

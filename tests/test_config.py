@@ -69,6 +69,7 @@ BAD = [
     ({"batch_size": 0}, "batch size must be an integer of at least 1, got 0"),
     ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
     ({"seed": 2**64}, r"seed must be below 2\^64"),
+    ({"threads": -1}, "threads must be an integer of at least 0, got -1"),
     ({"validation": -1}, "validation must be an integer of at least 0"),
     ({"checkpoint_every": 0}, "checkpoint every must be"),
     ({"limit": -1}, "limit must be a number in"),

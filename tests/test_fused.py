@@ -416,7 +416,7 @@ def test_an_update_that_is_not_linear_gets_its_gradients(name):
 def test_with_weight_decay_every_gradient_is_written(name):
     chain = Chain()
     steps = [
-        trainer(chain.build(), name, fused=fused, gradients=False, weight_decay=0.05)
+        trainer(chain.build(Adding(1)), name, fused=fused, gradients=False, weight_decay=0.05)
         for fused in (True, False)
     ]
     assert_same_bits(*steps, chain.batches(SIZES))
@@ -476,7 +476,7 @@ def test_a_subclass_of_an_optimizer_trains_as_it_says(change, base, gradients):
     chain, optimizer = Chain(), (change(base), {"lr": 0.1})
     paths = []
     for fused in (True, False):
-        step = trainer(chain.build(), optimizer, fused=fused, gradients=gradients)
+        step = trainer(chain.build(Adding(1)), optimizer, fused=fused, gradients=gradients)
         for x, labels in chain.batches(SIZES):
             step(x, labels)
         paths.append(step.optimizer.parameters.flat_values)

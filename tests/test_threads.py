@@ -231,8 +231,10 @@ needs_blas = pytest.mark.skipif(
 @pytest.fixture
 def as_before():
     """What a test sets is put back."""
-    with threadpool_limits():
-        yield
+    before = [(library, library.get_num_threads()) for library in threads._controllers()]
+    yield
+    for library, number in before:
+        library.set_num_threads(number)
 
 
 class Library:

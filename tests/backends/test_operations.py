@@ -163,6 +163,20 @@ def test_without_the_blas_behind_numpy_nothing_is_added(monkeypatch):
         blas._gemm.cache_clear()
 
 
+def test_the_blas_is_found_among_other_libraries(monkeypatch):
+    """One that cannot be loaded and one without matrix products: here NumPy's own module."""
+    others = [{"filepath": "no such file"}, {"filepath": np._core._multiarray_umath.__file__}]
+    libraries = [*others, *blas.libraries()]
+    a, blas_is_known = np.ones((2, 2)), blas._gemm("float64") is not None
+    monkeypatch.setattr(blas, "libraries", lambda: libraries)
+    blas._gemm.cache_clear()
+    try:
+        assert NumpyBackend().add_product(1.0, a, a, 1.0, a.copy()) == blas_is_known
+    finally:
+        monkeypatch.undo()
+        blas._gemm.cache_clear()
+
+
 def test_a_function_that_does_something_else_is_not_taken():
     """One of this name with other arguments, say: it is tried on a small product first."""
     assert not blas._works(lambda *arguments: None, "float64")

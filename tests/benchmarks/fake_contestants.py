@@ -1,5 +1,6 @@
 """Work for the harness's own tests, and benchmarks made of it."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -69,7 +70,9 @@ class Hungry:
 
     def __init__(self, building, values, running):
         self.bytes = {"values": values, "running": running}
-        np.ones(building, np.uint8)
+        gc.disable()
+        garbage = [np.ones(building, np.uint8)]
+        garbage.append(garbage)  # what only the collector finds, when it is asked to
 
     def __call__(self):
         self.kept = np.ones(self.bytes["running"], np.uint8)

@@ -75,6 +75,10 @@ def test_a_resume_cannot_change_the_run(minidrop):
         minidrop("train", "--resume", "--run", "run", "--layers", "64-32-10"),
         "run is a run with layers 64-16-10; it cannot go on with 64-32-10",
     )
+    refused(
+        minidrop("train", "--resume", "--run", "run", "--threads", 1),
+        "run is a run with threads 0; it cannot go on with 1",
+    )
 
 
 def test_a_config_that_was_edited_after_the_run_is_caught_by_the_checkpoint(minidrop, tmp_path):

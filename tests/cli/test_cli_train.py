@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from cli_helpers import FILES, SMALL
 
+import minidrop as md
+from minidrop import threads
+
 
 def test_train_ends_with_a_summary_and_a_complete_run_folder(minidrop, tmp_path):
     status, out, err = minidrop("train", *SMALL)
@@ -56,6 +59,24 @@ def test_a_config_file_repeats_the_run(minidrop, tmp_path):
     assert status == 0
     for name in ("config.json", "history.csv", "checkpoint.safetensors", "model.safetensors", "summary.json"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_the_threads_of_a_run(minidrop, monkeypatch):
+    """As many as --threads says while it trains, and as many as before afterwards."""
+    step, found = md.TrainStep.__call__, set()
+
+    def asked(self, x, labels):
+        found.add(threads.available())
+        return step(self, x, labels)
+
+    monkeypatch.setattr(md.TrainStep, "__call__", asked)
+    with threads.limited(3):
+        usual = threads.available()  # 1 where nobody knows
+        for number in (1, 2, 0):
+            assert minidrop("train", *SMALL, "--threads", number)[0] == 0
+            assert found == {min(usual, number or usual)}
+            assert threads.available() == usual
+            found.clear()
 
 
 def test_the_seed_changes_the_run(minidrop, tmp_path):
