@@ -13,8 +13,8 @@ writes both count, as they do for an update. There are two copies:
 The bytes are counted from the formulas and not measured: w, g and the slots that the formula needs, each read
 once and all but g written once. An implementation that goes over its arrays several times, or keeps slots
 that it does not need, moves more and shows it in a lower rate. All are given the parameters of 784-800-800-10
-as a model has them; minidrop's are one flat array. Its `step()` is what a loop written by hand calls and runs
-on one thread; "threads" is what `TrainStep` does, where each of its threads updates a share of the units.
+as a model has them; minidrop's are one flat array. Its `step()` shares an update as large as this one out to
+its threads; "one thread" is the same without.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,8 +32,6 @@ from benchmarks.results import Benchmark
 from minidrop.optim import OPTIMIZERS
 
 LAYERS = (784, 800, 800, 10)
-#: of the training step whose threads share the update
-BATCH = 100
 MEMORY_COPY = 256_000_000
 #: The weights differ from PyTorch's by a few float32 roundings of 6e-8 a step, random over a million weights,
 #: and PyTorch rounds some of the scalars too. Another ε or learning rate changes the lengths by over 1e-3.
@@ -154,17 +152,15 @@ class Update:
 
 
 def by_minidrop(name: str, layers: Sequence[int], way: str) -> Update:
-    """minidrop's update: "step()", or by "threads"."""
+    """minidrop's update: "step()", or on "one thread"."""
     parameters = model(layers).parameters()
     optimizer = OPTIMIZERS[name](parameters, **FORMULAS[name].options)
-    backend = parameters.backend
-    shares = backend.shares(BATCH, parameters.size)
 
-    def by_threads() -> None:
+    def alone() -> None:
         optimizer.advance()
-        backend.share_out(lambda share: optimizer.step_share(share, shares), shares)
+        optimizer.step_share(0, 1)
 
-    step = by_threads if way == "threads" else optimizer.step
+    step = alone if way == "one thread" else optimizer.step
     return Update(step, [p.value for p in parameters.values()], [p.grad for p in parameters.values()])
 
 
@@ -221,7 +217,7 @@ def case(name: str, layers: Sequence[int]) -> Case:
         [
             *(
                 Contestant(f"minidrop {way}", f"{here}:by_minidrop", {**given, "way": way})
-                for way in ("step()", "threads")
+                for way in ("step()", "one thread")
             ),
             *(
                 Contestant(f"PyTorch {way}", f"{here}:by_torch", {**given, "way": way}, needs=("torch",))
@@ -262,7 +258,7 @@ def moved(one: Mapping[str, Any], case: Mapping[str, Any]) -> str:
 
 def draw(result: Mapping[str, Any]) -> Figure:
     """Bars: the time for one weight, a group an optimizer, with marks where the copies would be."""
-    ways = {"minidrop step()": COLOURS[0], "minidrop threads": COLOURS[5]}
+    ways = {"minidrop step()": COLOURS[0], "minidrop one thread": COLOURS[5]}
     ways |= {"PyTorch loop": "0.8", "PyTorch foreach": "0.65", "PyTorch fused": "0.45"}
     bars = [(case, one) for case in result["cases"] for one in case["contestants"] if one["label"] in ways]
     figure = Figure(figsize=(8, 0.155 * len(bars) + 0.15 * len(result["cases"]) + 1.2), layout="constrained")

@@ -6,6 +6,7 @@ Each part of it shows what its result has; a result that is not there is left ou
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from benchmarks import batch_vs_loop, epoch, optimizers, scaling, train_step
@@ -79,7 +80,12 @@ def render(folder: Path) -> str:
     parts = [provenance(results), *(PARTS[name](results[name]) for name in PARTS if name in results)]
     pictures = [f"![{results[name]['question']}](benchmarks/results/{name}.png)" for name in results]
     parts += ["<details><summary>Figures</summary>", *pictures, "</details>"]
-    return "".join(f"{part}\n\n" for part in parts if part)
+    return "".join(f"{wrapped(paragraph)}\n\n" for part in parts for paragraph in part.split("\n\n"))
+
+
+def wrapped(paragraph: str) -> str:
+    """A paragraph in lines as long as README's, unless it is a table, a picture or HTML."""
+    return paragraph if paragraph[0] in "|!<" else "\n".join(wrap(paragraph, 112, break_on_hyphens=False))
 
 
 def found(folder: Path) -> list[str]:
@@ -90,18 +96,18 @@ def found(folder: Path) -> list[str]:
 
 def provenance(results: Mapping[str, Result]) -> str:
     """How everything was measured, on what, and the command that repeats it."""
-    machines: dict[str, list[str]] = {}
+    machines: dict[str, dict[str, str]] = {}
     for name, result in results.items():
-        machines.setdefault(machine(result), []).append(name)
+        machines.setdefault(machine(result), {})[name] = result["provenance"]["commit"]
     lines = [
         "Each contestant has a process of its own, and they take turns in interleaved rounds. Shown are "
         "medians of the times, and of each round's ratios. Contestants that compute the same must agree on "
         "it before they are timed. `python -m benchmarks all` repeats this, `python -m benchmarks report` "
         "writes this section from [the results](benchmarks/results), which hold the spreads, too."
     ]
-    for text, names in machines.items():
-        which = "Measured" if len(machines) == 1 else f"{', '.join(f'`{name}`' for name in names)}: measured"
-        lines.append(f"{which} {text}")
+    for text, commits in machines.items():
+        names = "" if len(machines) == 1 else f"{', '.join(f'`{name}`' for name in commits)}: "
+        lines.append(f"{names}{text}, at commit {' or '.join(dict.fromkeys(commits.values()))}.")
     return "\n\n".join(lines)
 
 
@@ -111,8 +117,8 @@ def machine(result: Result) -> str:
     count = known["processors_used"]
     used = f"{count} {'processor' if count == 1 else 'processors'} ({known['processor']})"
     versions = ", ".join(f"{title} {known[name]}" for name, title in NAMES.items() if name in known)
-    warning = " In quick mode: these are no measurements." if result["quick"] else ""
-    return f"at commit {known['commit']} on {used} with {versions}.{warning}"
+    how = "run in quick mode, which measures nothing," if result["quick"] else "measured"
+    return f"{how} on {used} with {versions}"
 
 
 def table(titles: Row, rows: Iterable[Row]) -> str:
@@ -237,19 +243,19 @@ def updates(result: Result) -> str:
             continue
         case = by_name[name]
         everyone = labelled(case)
-        alone, threads = everyone["minidrop step()"], everyone["minidrop threads"]
-        row = [case["name"].partition(",")[0], duration(typical(alone)), duration(typical(threads))]
+        alone, shared = everyone["minidrop one thread"], everyone["minidrop step()"]
+        row = [case["name"].partition(",")[0], duration(typical(alone)), duration(typical(shared))]
         theirs = [one for one in case["contestants"] if one["label"].startswith("PyTorch")]
         best = min(theirs, key=typical, default=None)
-        row += ["", ""] if best is None else [duration(typical(best)), f"{ratio(best, threads):.2f}"]
-        rows.append([*row, f"{optimizers.rate(threads, case) / optimizers.copying(case):.0%}"])
+        row += ["", ""] if best is None else [duration(typical(best)), f"{ratio(best, shared):.2f}"]
+        rows.append([*row, f"{optimizers.rate(shared, case) / optimizers.copying(case):.0%}"])
     weights = result["cases"][0]["parameters"]["weights"]
-    titles = [f"an update of {weights:,} weights", "`step()`", "`TrainStep`", "PyTorch's fastest"]
+    titles = [f"an update of {weights:,} weights", "one thread", "`step()`", "PyTorch's fastest"]
     return "\n\n".join(
         [
-            "`optimizer.step()` runs on one thread, `TrainStep` shares the update among its threads. The "
-            "last column is its bytes a second as a share of those of `numpy.copyto` on one thread.",
-            table([*titles, "× `TrainStep`", "of a copy"], rows),
+            "`optimizer.step()` shares an update of this size out to its threads. The last column is its bytes "
+            "a second as a share of those of `numpy.copyto` on one thread.",
+            table([*titles, "× `step()`", "of a copy"], rows),
         ]
     )
 

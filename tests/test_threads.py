@@ -345,6 +345,17 @@ def test_all_threads_come_back_after_an_error(libraries, failing):
     assert libraries[0].number == 7
 
 
+@pytest.mark.parametrize("failing", [None, 0, 1])
+def test_the_interpreter_switches_between_threads_as_before(failing):
+    def job(share):
+        if share == failing:
+            raise StopError
+
+    before = sys.getswitchinterval()
+    assert isinstance(error_of(threads.share_out, job, 2), StopError) == (failing is not None)
+    assert sys.getswitchinterval() == before
+
+
 def test_each_library_gets_its_own_number_back(libraries):
     libraries += [Library(8), Library(4)]
     threads.share_out(lambda share: None, 2)

@@ -52,6 +52,10 @@ class Backend:
         """Among how many threads to share out a step of a model of `weights` numbers on `rows` examples."""
         return 1
 
+    def update_shares(self, weights: int) -> int:
+        """Among how many threads to share out an update of `weights` numbers alone."""
+        return 1
+
     def share_out(self, job: Callable[[int], object], shares: int) -> None:
         """Call job(0) ... job(shares - 1), at the same time where the backend has threads for it."""
         for share in range(shares):

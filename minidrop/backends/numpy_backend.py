@@ -18,6 +18,8 @@ _LANES_AT_ONCE = 64 * 1024
 #: waking one takes as long as some million products of a weight and an example (measured on two cores)
 _ROWS_A_SHARE = 32
 _PRODUCTS_A_SHARE = 100_000_000
+#: the same for an update alone
+_WEIGHTS_A_SHARE = 500_000
 
 
 @lru_cache(maxsize=8)
@@ -45,6 +47,12 @@ class NumpyBackend(Backend):
     def shares(self, rows: int, weights: int) -> int:
         """See `Backend.shares`: all threads that NumPy's matrix products use, if there is work for each."""
         most = min(rows // _ROWS_A_SHARE, rows * weights // _PRODUCTS_A_SHARE)
+        threads = available() if most > 1 else 1
+        return threads if threads <= most else 1
+
+    def update_shares(self, weights: int) -> int:
+        """See `Backend.update_shares`: all threads, if there are weights enough for each."""
+        most = weights // _WEIGHTS_A_SHARE
         threads = available() if most > 1 else 1
         return threads if threads <= most else 1
 

@@ -116,7 +116,9 @@ class Optimizer:
     def step(self) -> None:
         """Update all parameters from their gradients, then project."""
         self.advance()
-        self.step_share(0, 1)
+        backend = self.parameters.backend
+        shares = backend.update_shares(self.parameters.size)
+        backend.share_out(lambda share: self.step_share(share, shares), shares)
 
     def advance(self) -> None:
         """Begin a step: count it, and work out what all pieces of it share."""

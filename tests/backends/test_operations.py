@@ -164,8 +164,8 @@ def test_without_the_blas_behind_numpy_nothing_is_added(monkeypatch):
 
 
 def test_the_blas_is_found_among_other_libraries(monkeypatch):
-    """One that cannot be loaded and one without matrix products: here NumPy's own module."""
-    others = [{"filepath": "no such file"}, {"filepath": np._core._multiarray_umath.__file__}]
+    """One that cannot be loaded, and one without matrix products: here a module of NumPy."""
+    others = [{"filepath": "no such file"}, {"filepath": np.random._pcg64.__file__}]
     libraries = [*others, *blas.libraries()]
     a, blas_is_known = np.ones((2, 2)), blas._gemm("float64") is not None
     monkeypatch.setattr(blas, "libraries", lambda: libraries)
