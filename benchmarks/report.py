@@ -102,12 +102,14 @@ def provenance(results: Mapping[str, Result]) -> str:
     lines = [
         "Each contestant has a process of its own, and they take turns in interleaved rounds. Shown are "
         "medians of the times, and of each round's ratios. Contestants that compute the same must agree on "
-        "it before they are timed. `python -m benchmarks all` repeats this, `python -m benchmarks report` "
-        "writes this section from [the results](benchmarks/results), which hold the spreads, too."
+        "it before they are timed. `python -m benchmarks all` repeats this with what the extra `bench` "
+        "installs, `python -m benchmarks report` writes this section from [the results](benchmarks/results), "
+        "which hold the spreads, too."
     ]
     for text, commits in machines.items():
         names = "" if len(machines) == 1 else f"{', '.join(f'`{name}`' for name in commits)}: "
-        lines.append(f"{names}{text}, at commit {' or '.join(dict.fromkeys(commits.values()))}.")
+        line = f"{names}{text}, at commit {' or '.join(dict.fromkeys(commits.values()))}."
+        lines.append(line[0].upper() + line[1:])
     return "\n\n".join(lines)
 
 
@@ -210,8 +212,9 @@ def epochs(result: Result) -> str:
     titles = [whole["name"], "time", f"× {reference['label']}", *epoch.PARTS.values()]
     lines = [table(titles, rows)]
     for case in starts:
-        times = [f"`{one['label']}` {duration(typical(one))}" for one in case["contestants"]]
-        lines.append(f"A process {case['name']}: {', '.join(times)}.")
+        labels = [one["label"] for one in case["contestants"]]
+        times = [duration(typical(one)) for one in case["contestants"]]
+        lines.append(table([f"a process, {case['name']}", *labels], [["time", *times]]))
     return "\n\n".join(lines)
 
 
@@ -236,26 +239,23 @@ def loops(result: Result) -> str:
 
 def updates(result: Result) -> str:
     """The optimizers."""
-    by_name = {case["parameters"]["optimizer"]: case for case in result["cases"]}
     rows = []
-    for name in OPTIMIZERS:
-        if name not in by_name:
+    for case in result["cases"]:
+        if case["parameters"]["optimizer"] not in OPTIMIZERS:
             continue
-        case = by_name[name]
-        everyone = labelled(case)
-        alone, shared = everyone["minidrop one thread"], everyone["minidrop step()"]
-        row = [case["name"].partition(",")[0], duration(typical(alone)), duration(typical(shared))]
+        ours = labelled(case)["minidrop step()"]
         theirs = [one for one in case["contestants"] if one["label"].startswith("PyTorch")]
         best = min(theirs, key=typical, default=None)
-        row += ["", ""] if best is None else [duration(typical(best)), f"{ratio(best, shared):.2f}"]
-        rows.append([*row, f"{optimizers.rate(shared, case) / optimizers.copying(case):.0%}"])
+        row = [case["name"].partition(",")[0], duration(typical(ours))]
+        row += ["", ""] if best is None else [duration(typical(best)), f"{ratio(best, ours):.2f}"]
+        rows.append([*row, f"{optimizers.rate(ours, case) / optimizers.copying(case):.0%}"])
     weights = result["cases"][0]["parameters"]["weights"]
-    titles = [f"an update of {weights:,} weights", "one thread", "`step()`", "PyTorch's fastest"]
+    titles = [f"an update of {weights:,} weights", "minidrop", "PyTorch's fastest", "× minidrop", "of a copy"]
     return "\n\n".join(
         [
-            "`optimizer.step()` shares an update of this size out to its threads. The last column is its bytes "
-            "a second as a share of those of `numpy.copyto` on one thread.",
-            table([*titles, "× `step()`", "of a copy"], rows),
+            "An update of weights whose gradients are there. The last column is minidrop's bytes a second as "
+            "a share of those of `numpy.copyto` on one thread.",
+            table(titles, rows),
         ]
     )
 

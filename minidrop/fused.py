@@ -232,12 +232,14 @@ class FusedStep:
             weight, bias = block.linear.weight, block.linear.bias
             units = span(block.linear.out_features, share, shares)
             dz = block.gradient[:, units]
+            if not dz.size:
+                continue
             if self._accumulate(block, dz, below.output, units):
                 accumulated.add(block.weight_name)
                 weight.without_gradient = True
-            elif dz.size:
+            else:
                 xp.matmul(dz.T, below.output, out=weight.new_grad()[units])
-            if bias is not None and dz.size:
+            if bias is not None:
                 xp.sum(dz, axis=0, out=bias.new_grad()[units])
         if self.shares_update:
             self.optimizer.step_share(share, shares, frozenset(accumulated))

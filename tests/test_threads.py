@@ -397,6 +397,14 @@ def test_a_step_is_shared_by_all_threads_or_by_none(rows, weights, number):
         assert NumpyBackend().shares(rows, weights) == (number if enough else 1)
 
 
+@given(weights=st.integers(1, 10**8), number=st.integers(1, 64))
+def test_an_update_is_shared_by_all_threads_or_by_none(weights, number):
+    enough = weights >= number * numpy_backend._WEIGHTS_A_SHARE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numpy_backend, "available", lambda: number)
+        assert NumpyBackend().update_shares(weights) == (number if enough else 1)
+
+
 @pytest.mark.parametrize(("rows", "weights"), [(1, 10**9), (ROWS, 10**9), (10**6, 1), (ROWS * 8, 1)])
 def test_a_small_step_does_not_ask_how_many_threads_there_are(monkeypatch, rows, weights):
     monkeypatch.setattr(numpy_backend, "available", lambda: pytest.fail("asked"))
@@ -405,6 +413,6 @@ def test_a_small_step_does_not_ask_how_many_threads_there_are(monkeypatch, rows,
 
 def test_a_backend_without_threads_has_one_share_and_does_them_in_turn():
     backend, done = Backend(), []
-    assert backend.shares(10**6, 10**6) == 1
+    assert backend.shares(10**6, 10**6) == backend.update_shares(10**9) == 1
     backend.share_out(done.append, 3)
     assert done == [0, 1, 2]

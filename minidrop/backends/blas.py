@@ -65,8 +65,8 @@ def add_product(alpha: float, a: Any, b: Any, beta: float, c: Any) -> bool:
     ...     assert c.tolist() == [[6.5], [6.5]]
     """
     function = _gemm(c.dtype.name) if c.dtype.name in _LETTERS else None
-    if function is None or not c.size:
-        return function is not None
+    if function is None:
+        return False
     for array in (a, b, c):
         row = array.shape[1] * array.itemsize
         if array.dtype != c.dtype or array.strides[1] != array.itemsize or array.strides[0] < row:

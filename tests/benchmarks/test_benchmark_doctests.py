@@ -1,4 +1,4 @@
-"""The examples in the benchmarks' docstrings; testpaths leaves them out, as some files import PyTorch or JAX."""
+"""The examples in the benchmarks' docstrings; testpaths leaves them out, as some need PyTorch or JAX."""
 
 import doctest
 from importlib import import_module

@@ -3,6 +3,7 @@
 import pytest
 import test_fused
 import test_operations
+import test_optimizer_base
 import test_threads
 from checks import add
 
@@ -43,6 +44,13 @@ add(
     unit="tanh",
     dropouts=test_fused.DROPOUTS[:3],
     gradients=True,
+    shares=1,
+)
+add("shares of an update", test_optimizer_base.test_shares_of_an_update_change_no_bit, name="adam", shares=3)
+add(
+    "no gradient",
+    test_fused.test_a_weights_gradient_is_not_there_where_none_was_written,
+    name="sgd",
     shares=1,
 )
 add("fused weight decay", test_fused.test_with_weight_decay_every_gradient_is_written, name="sgd-hinton")

@@ -199,6 +199,13 @@ FUSED_MUTANTS = [
         "fused shares, relu",
     ),
     bug(
+        "fused: an old gradient is given out",
+        FUSED + "_units",
+        "weight.without_gradient = True",
+        "pass",
+        "no gradient",
+    ),
+    bug(
         "fused: weight decay is left out",
         "minidrop.optim.optimizer:Optimizer.rule",
         "None if decay else",
@@ -370,6 +377,20 @@ FUSED_MUTANTS = [
         "span(units, share, shares)",
         "slice(0, units)",
         "shares of sgd",
+    ),
+    bug(
+        "an update for each share",
+        "minidrop.optim.optimizer:Optimizer.step",
+        "self.step_share(share, shares)",
+        "self.step_share(0, 1)",
+        "shares of an update",
+    ),
+    bug(
+        "an update of the first share alone",
+        "minidrop.optim.optimizer:Optimizer.step",
+        "self.step_share(share, shares)",
+        "self.step_share(0, shares)",
+        "shares of an update",
     ),
     bug(
         "the rows of the first share are limited alone",

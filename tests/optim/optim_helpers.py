@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tolerances import OPTIMIZER_PATH
 
 import minidrop as md
+from minidrop.backends import Backend
 
 seeds = st.integers(0, 2**32 - 1)
 #: the same examples in every run, so that a test that passed once passes always
@@ -46,10 +47,10 @@ EVERY: dict[str, tuple[type[md.optim.Optimizer], dict[str, Any]]] = {
 }
 
 
-def small_model(dtype: str = "float64", seed: int = 0) -> md.Sequential:
+def small_model(dtype: str = "float64", seed: int = 0, backend: str | Backend = "numpy") -> md.Sequential:
     """Three matrices and three biases, 39 numbers, on NumPy whatever the current backend is."""
     sizes = [(5, 3), (3, 4), (4, 1)]
-    layers = [md.Linear(n_in, n_out, dtype=dtype, backend="numpy") for n_in, n_out in sizes]
+    layers = [md.Linear(n_in, n_out, dtype=dtype, backend=backend) for n_in, n_out in sizes]
     return md.Sequential(*layers, seed=seed)
 
 

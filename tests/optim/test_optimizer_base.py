@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from optim_helpers import EVERY, assert_same_path, make, random_gradients, run, small_model, start_of
 from tolerances import OPTIMIZER_PATH_FLOAT32
+from training_helpers import Shared
 
 import minidrop as md
 from minidrop.errors import ArgumentError
@@ -17,6 +18,24 @@ GRADIENTS = random_gradients(0, 10)
 
 def by_name(optimizer: Optimizer) -> dict[str, np.ndarray]:
     return {name: parameter.value.copy() for name, parameter in optimizer.parameters.items()}
+
+
+# -- shares ----------------------------------------------------------------------------------------------
+
+
+@every_optimizer
+@pytest.mark.parametrize("shares", [2, 3, 7])
+def test_shares_of_an_update_change_no_bit(name, shares):
+    """Also where there are more of them than units; an update knows one weight, a projection one unit."""
+    options = {
+        "weight_decay": 0.1,
+        "groups": {"1.*": Group(lr_scale=0.5), "*.bias": Group(weight_decay=0.0)},
+        "projections": [md.MaxNorm(0.5, layers="all")],
+    }
+    expected = run(make(name, **options), GRADIENTS)
+    for order in (None, 1, -1):
+        model = small_model(backend=Shared(shares, order=order))
+        np.testing.assert_array_equal(run(make(name, model, **options), GRADIENTS), expected)
 
 
 # -- groups ----------------------------------------------------------------------------------------------
