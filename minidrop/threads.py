@@ -94,7 +94,6 @@ class Team:
 
     def __init__(self) -> None:
         self._work: list[SimpleQueue[Any]] = []
-        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
         self._busy = Lock()
 
     def run(self, job: Job, shares: int) -> None:
@@ -107,27 +106,30 @@ class Team:
                 work: SimpleQueue[Any] = SimpleQueue()
                 Thread(target=self._serve, args=(work,), name="minidrop", daemon=True).start()
                 self._work.append(work)
+            done: SimpleQueue[BaseException | None] = (
+                SimpleQueue()
+            )  # of this run: it may be interrupted twice
             for share, work in enumerate(self._work[: shares - 1], start=1):
-                work.put((copy_context(), job, share))
+                work.put((copy_context(), job, share, done))
             errors: list[BaseException | None] = []
             try:
                 job(0)
             finally:  # also when interrupted: nobody may still write when the caller goes on
-                errors = [self._done.get() for _ in range(shares - 1)]
+                errors = [done.get() for _ in range(shares - 1)]
             for error in errors:
                 if error is not None:
                     raise error
 
     def _serve(self, work: "SimpleQueue[Any]") -> None:
         while True:
-            context, job, share = work.get()
+            context, job, share, done = work.get()
             try:
                 context.run(job, share)
             except BaseException as error:  # whatever it is, the caller must see it
-                self._done.put(error)
+                done.put(error)
             else:
-                self._done.put(None)
-            del context, job  # an idle thread keeps no model alive
+                done.put(None)
+            del context, job, done  # an idle thread keeps no model alive
 
 
 _team, _sharing = Team(), Lock()

@@ -419,8 +419,8 @@ FUSED_MUTANTS = [
     bug(
         "an exception is swallowed",
         THREADS + "Team._serve",
-        "self._done.put(error)",
-        "self._done.put(None)",
+        "done.put(error)",
+        "done.put(None)",
         "an error in a share",
     ),
     bug(
@@ -433,7 +433,7 @@ FUSED_MUTANTS = [
     bug(
         "the caller goes on while others work",
         THREADS + "Team.run",
-        "[self._done.get() for _ in range(shares - 1)]",
+        "[done.get() for _ in range(shares - 1)]",
         "[]",
         "an error in a share",
     ),
