@@ -12,9 +12,10 @@ is nothing to save in a checkpoint, nothing to keep in order, and a GPU can comp
 The bits are those of `numpy.random.Philox(key=..., counter=...)`, whose first block uses counter + 1.
 """
 
+import threading
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -22,6 +23,15 @@ from minidrop.errors import ArgumentError, check_count
 
 #: lanes in a Philox block of four words
 _BLOCK = 16
+
+#: each thread's generator, and the words that it has left over at the beginning of a block: none
+_own = threading.local()
+_NO_WORDS = np.zeros(4, np.uint64)
+
+
+class _Position(TypedDict):
+    counter: np.ndarray[Any, np.dtype[np.uint64]]
+    key: np.ndarray[Any, np.dtype[np.uint64]]
 
 
 class Purpose(IntEnum):
@@ -81,13 +91,34 @@ class Stream:
 
     def bits(self, step: int, block: int = 0) -> np.random.Philox:
         """NumPy's Philox at the beginning of `step`, or `block` blocks of four words into it."""
-        key = np.array(self.key, np.uint64)
-        return np.random.Philox(key=key, counter=np.array((block, step, 0, 0), np.uint64))
+        return np.random.Philox(**self._position(step, block))
+
+    def own_bits(self, step: int, block: int = 0) -> np.random.Philox:
+        """What `bits` returns, but in this thread's one generator, which the next call moves elsewhere.
+
+        Making a generator takes longer than moving one, and holds the interpreter's lock.
+        """
+        philox: np.random.Philox | None = getattr(_own, "philox", None)
+        if philox is None:
+            philox = _own.philox = np.random.Philox(0)
+        philox.state = {
+            "bit_generator": "Philox",
+            "state": self._position(step, block),
+            "buffer": _NO_WORDS,
+            "buffer_pos": len(_NO_WORDS),
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        return philox
+
+    def _position(self, step: int, block: int) -> _Position:
+        counter = np.array((block, step, 0, 0), np.uint64)
+        return {"counter": counter, "key": np.array(self.key, np.uint64)}
 
     def lanes(self, n: int, step: int, start: int = 0) -> np.ndarray[Any, np.dtype[np.uint16]]:
         """The 16-bit lanes start ... start + n - 1 of `step`, uniform on 0 ... 65535, shape (n,)."""
         block, skip = divmod(start, _BLOCK)
-        return next_lanes(self.bits(step, block), skip + n)[skip:]
+        return next_lanes(self.own_bits(step, block), skip + n)[skip:]
 
     def generator(self, step: int) -> np.random.Generator:
         """NumPy's `Generator` over the stream, for what only the host draws: normals and uniforms."""

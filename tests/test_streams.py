@@ -26,6 +26,16 @@ def test_the_bits_are_numpys_philox_under_the_documented_key_and_counter():
     np.testing.assert_array_equal(stream.bits(step, block=7).random_raw(72), expected[28:])
 
 
+def test_a_generator_that_is_moved_gives_the_bits_of_a_new_one():
+    """Also if it stopped inside a block, and gave halves of words."""
+    stream, other = Stream(2012, Purpose.MASK, 5), Stream(7)
+    for step, block in ((0, 0), (3, 7), (3, 0)):
+        np.random.Generator(other.own_bits(1)).integers(0, 9, 3, dtype=np.uint32)
+        other.own_bits(2).random_raw(3)
+        words = stream.own_bits(step, block).random_raw(9)
+        np.testing.assert_array_equal(words, stream.bits(step, block).random_raw(9))
+
+
 def philox(counter, key, rounds=10):
     """Philox4x64 as Salmon et al. 2011 define it, in Python's integers."""
     c0, c1, c2, c3 = counter

@@ -156,6 +156,16 @@ class Backend:
         """C ← β C + α Aᵀ B, if the backend can do that without an array for the product; False if not."""
         return False
 
+    def axpby(self, alpha: float, x: Array, beta: float, y: Array, scratch: Array) -> None:
+        """y ← β y + α x, flat; what `scratch`, another array like y or x itself, holds is lost."""
+        if beta != 1:
+            y *= beta
+        if alpha == 1:
+            y += x
+        else:
+            self.xp.multiply(x, alpha, out=scratch)
+            y += scratch
+
     def standard_normal(self, stream: Stream, step: int, out: Array) -> Array:
         """Fill `out` with draws of N(0, 1), made in float64 on the host so that all backends agree."""
         out[...] = self.asarray(stream.generator(step).standard_normal(out.shape), out.dtype)

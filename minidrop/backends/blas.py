@@ -1,7 +1,11 @@
-"""The one matrix product that NumPy does not offer, C ← β C + α A B, from the BLAS that NumPy itself runs on.
+"""Two sums that NumPy does not offer in one pass, from the BLAS that NumPy itself runs on.
 
-NumPy calls `cblas_sgemm` with α = 1 and β = 0 for every product. The same function, found by the name that
-NumPy's build gives it, adds a product to what is there: a weight gradient to a velocity, for example.
+    gemm     C ← β C + α Aᵀ B      a weight gradient is added to a velocity
+    axpby    y ← β y + α x         a velocity is added to the weights
+
+NumPy calls `cblas_sgemm` with α = 1 and β = 0 for every product, and y *= β; y += α * x takes three passes.
+The functions are found by the names that NumPy's build gives them. They compute what NumPy would, but may
+round a product and a sum together, as a fused multiply-add does.
 """
 
 import ctypes
@@ -15,40 +19,59 @@ from minidrop.threads import libraries
 
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
 _LETTERS = {"float32": ("s", ctypes.c_float), "float64": ("d", ctypes.c_double)}
-#: how builds decorate the name; with a 64 the sizes have 64 bits
-_NAMES = ("scipy_cblas_{}gemm64_", "cblas_{}gemm64_", "scipy_cblas_{}gemm", "cblas_{}gemm")
+#: how builds decorate the names; with a 64 the sizes have 64 bits
+_NAMES = ("scipy_cblas_{}64_", "cblas_{}64_", "scipy_cblas_{}", "cblas_{}")
+_Function = Callable[..., None]
 
 
-@cache
-def _gemm(dtype: str) -> Callable[..., None] | None:
-    """The function for float32 or float64, once it has been seen to work; None if there is none."""
-    letter, real = _LETTERS[dtype]
+def _find(name: str) -> tuple[_Function, type] | None:
+    """The BLAS function of that name, such as "sgemm", and the type of its sizes; None if there is none."""
     for library in libraries():
         try:
             loaded = ctypes.CDLL(library["filepath"])
         except OSError:
             continue
-        for name in _NAMES:
-            function = getattr(loaded, name.format(letter), None)
+        for decorated in _NAMES:
+            function = getattr(loaded, decorated.format(name), None)
             if function is not None:
-                size = ctypes.c_int64 if "64" in name else ctypes.c_int
-                flag, array = ctypes.c_int, ctypes.c_void_p
-                function.argtypes = [flag] * 3 + [size] * 3
-                function.argtypes += [real, array, size, array, size, real, array, size]
                 function.restype = None
-                return function if _works(function, dtype) else None
+                return function, ctypes.c_int64 if "64" in decorated else ctypes.c_int
     return None
 
 
-def _works(function: Callable[..., None], dtype: str) -> bool:
+@cache
+def _gemm(dtype: str) -> _Function | None:
+    """C ← β C + α Aᵀ B for float32 or float64, once it has been seen to work."""
+    letter, real = _LETTERS[dtype]
+    found = _find(f"{letter}gemm")
+    if found is None:
+        return None
+    function, size = found
+    flag, array = ctypes.c_int, ctypes.c_void_p
+    function.argtypes = [flag] * 3 + [size] * 3 + [real, array, size, array, size, real, array, size]  # type: ignore[attr-defined]
     a, b = np.arange(6, dtype=dtype).reshape(2, 3), np.arange(8, dtype=dtype).reshape(2, 4)
     c = np.ones((3, 4), dtype)
     expected = 2 * c + 3 * (a.T @ b)  # small integers, so exact
-    _call(function, 3.0, a, b, 2.0, c)
-    return bool((c == expected).all())
+    _call_gemm(function, 3.0, a, b, 2.0, c)
+    return function if (c == expected).all() else None
 
 
-def _call(function: Callable[..., None], alpha: float, a: Any, b: Any, beta: float, c: Any) -> None:
+@cache
+def _axpby(dtype: str) -> _Function | None:
+    """y ← β y + α x for float32 or float64, once it has been seen to work."""
+    letter, real = _LETTERS[dtype]
+    found = _find(f"{letter}axpby")
+    if found is None:
+        return None
+    function, size = found
+    array = ctypes.c_void_p
+    function.argtypes = [size, real, array, size, real, array, size]  # type: ignore[attr-defined]
+    x, y = np.arange(5, dtype=dtype), np.ones(5, dtype)
+    function(5, 3.0, x.ctypes.data, 1, 2.0, y.ctypes.data, 1)
+    return function if (y == 2 + 3 * x).all() else None
+
+
+def _call_gemm(function: _Function, alpha: float, a: Any, b: Any, beta: float, c: Any) -> None:
     rows, columns = c.shape
     leading = [array.strides[0] // array.itemsize for array in (a, b, c)]
     function(
@@ -71,5 +94,19 @@ def add_product(alpha: float, a: Any, b: Any, beta: float, c: Any) -> bool:
         row = array.shape[1] * array.itemsize
         if array.dtype != c.dtype or array.strides[1] != array.itemsize or array.strides[0] < row:
             return False
-    _call(function, alpha, a, b, beta, c)
+    _call_gemm(function, alpha, a, b, beta, c)
+    return True
+
+
+def axpby(alpha: float, x: Any, beta: float, y: Any) -> bool:
+    """y ← β y + α x, for flat real arrays of one dtype in one piece; False if there is no way.
+
+    >>> y = np.ones(2, np.float32)
+    >>> if axpby(2.0, np.full(2, 3, np.float32), 0.5, y):
+    ...     assert y.tolist() == [6.5, 6.5]
+    """
+    function = _axpby(y.dtype.name) if y.dtype.name in _LETTERS else None
+    if function is None or x.dtype != y.dtype or x.strides != y.strides or y.strides != (y.itemsize,):
+        return False
+    function(y.size, alpha, x.ctypes.data, 1, beta, y.ctypes.data, 1)
     return True

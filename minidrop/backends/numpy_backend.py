@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidrop.backends.base import Array, Backend, Scaling
-from minidrop.backends.blas import add_product
+from minidrop.backends.blas import add_product, axpby
 from minidrop.backends.workspace import Workspace
 from minidrop.streams import Stream, next_lanes
 from minidrop.threads import available, share_out
@@ -64,6 +64,11 @@ class NumpyBackend(Backend):
         """See `Backend.add_product`; by the BLAS behind NumPy."""
         return add_product(alpha, a, b, beta, c)
 
+    def axpby(self, alpha: float, x: Array, beta: float, y: Array, scratch: Array) -> None:
+        """See `Backend.axpby`; in one pass by the BLAS behind NumPy, where it has that."""
+        if not axpby(alpha, x, beta, y):
+            super().axpby(alpha, x, beta, y, scratch)
+
     def keep_mask(self, stream: Stream, step: int, threshold: int, out: Array, start: int = 0) -> Array:
         """See `Backend.keep_mask`; here in pieces, so that memory does not grow with the mask.
 
@@ -72,7 +77,7 @@ class NumpyBackend(Backend):
         """
         if start % 16:
             return super().keep_mask(stream, step, threshold, out, start)
-        bits, flat = stream.bits(step, start // 16), out.reshape(-1)
+        bits, flat = stream.own_bits(step, start // 16), out.reshape(-1)
         for first in range(0, flat.size, _LANES_AT_ONCE):
             part = flat[first : first + _LANES_AT_ONCE]
             np.greater_equal(next_lanes(bits, part.size), threshold, out=part)  # no name, so freed at once

@@ -43,19 +43,12 @@ class Adadelta(Optimizer):
         """Change both averages and the weight."""
         s, d = slots
         delta, root = self.temporary("delta", w), self.temporary("root", w)
-        xp.multiply(g, g, out=delta)
-        delta *= 1 - self.rho
-        s *= self.rho
-        s += delta
+        self.add_square(xp, 1 - self.rho, g, self.rho, s)
         xp.add(s, self.eps, out=root)
         xp.sqrt(root, out=root)
         xp.add(d, self.eps, out=delta)
         xp.sqrt(delta, out=delta)
         delta /= root
         delta *= g
-        xp.multiply(delta, delta, out=root)
-        root *= 1 - self.rho
-        d *= self.rho
-        d += root
-        delta *= lr
-        w -= delta
+        self.add_square(xp, 1 - self.rho, delta, self.rho, d)
+        self.add(-lr, delta, 1, w)

@@ -42,11 +42,9 @@ class Adagrad(Optimizer):
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change the sum of squares and the weight."""
         (s,) = slots
-        step, root = self.temporary("step", w), self.temporary("root", w)
-        xp.multiply(g, g, out=step)
-        s += step
-        xp.sqrt(s, out=root)
-        root += self.eps
-        xp.divide(g, root, out=step)
-        step *= lr / (1 + (self.steps - 1) * self.lr_decay)
-        w -= step
+        step = self.temporary("step", w)
+        self.add_square(xp, 1, g, 1, s)
+        xp.sqrt(s, out=step)
+        step += self.eps
+        xp.divide(g, step, out=step)
+        self.add(-lr / (1 + (self.steps - 1) * self.lr_decay), step, 1, w)

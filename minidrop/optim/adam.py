@@ -28,6 +28,11 @@ class TwoMoments(Optimizer):
         self.beta2 = check_range("beta2", beta2, 0, 1, exclude_high=True)
         self.eps = check_range("eps", eps, 0)
 
+    def update_moments(self, xp: Any, g: Array, m: Array, v: Array) -> None:
+        """m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g², in place."""
+        self.add(1 - self.beta1, g, self.beta1, m)
+        self.add_square(xp, 1 - self.beta2, g, self.beta2, v)
+
 
 class Adam(TwoMoments):
     """Kingma & Ba 2015, algorithm 1; at step t, with η the learning rate:
@@ -67,16 +72,14 @@ class Adam(TwoMoments):
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change both moments and the weight."""
         m, v = slots
+        self.update_moments(xp, g, m, v)
+        # √v̂ + ε = (√v + ε c) / c with c² = 1 - β₂ᵗ, which is one pass less
+        c = (1 - self.beta2**self.steps) ** 0.5 if self.corrected else 1.0
         step = self.temporary("step", w)
-        update_moments(xp, g, m, v, self.beta1, self.beta2, step)
-        correction = (1 - self.beta2**self.steps) ** 0.5 if self.corrected else 1.0
-        denominator = self.temporary("denominator", w)
-        xp.sqrt(v, out=denominator)
-        denominator /= correction
-        denominator += self.eps
-        xp.divide(m, denominator, out=step)
-        step *= lr / (1 - self.beta1**self.steps)
-        w -= step
+        xp.sqrt(v, out=step)
+        step += self.eps * c
+        xp.divide(m, step, out=step)
+        self.add(-lr * c / (1 - self.beta1**self.steps), step, 1, w)
 
 
 class AdamW(Adam):
@@ -102,14 +105,3 @@ class AdamW(Adam):
         self, parameters: ParameterArena, lr: float = 1e-3, *, weight_decay: float = 0.01, **options: Any
     ) -> None:
         super().__init__(parameters, lr, weight_decay=weight_decay, **options)
-
-
-def update_moments(xp: Any, g: Array, m: Array, v: Array, beta1: float, beta2: float, scratch: Array) -> None:
-    """m ← β₁ m + (1 - β₁) g and v ← β₂ v + (1 - β₂) g², in place."""
-    xp.multiply(g, 1 - beta1, out=scratch)
-    m *= beta1
-    m += scratch
-    xp.multiply(g, g, out=scratch)
-    scratch *= 1 - beta2
-    v *= beta2
-    v += scratch

@@ -32,13 +32,10 @@ class Adamax(TwoMoments):
         """Change the moment, the norm and the weight."""
         m, u = slots
         step = self.temporary("step", w)
-        xp.multiply(g, 1 - self.beta1, out=step)
-        m *= self.beta1
-        m += step
+        self.add(1 - self.beta1, g, self.beta1, m)
         xp.absolute(g, out=step)
         step += self.eps
         u *= self.beta2
         xp.maximum(u, step, out=u)
         xp.divide(m, u, out=step)
-        step *= lr / (1 - self.beta1**self.steps)
-        w -= step
+        self.add(-lr / (1 - self.beta1**self.steps), step, 1, w)

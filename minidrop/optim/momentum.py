@@ -94,25 +94,15 @@ class Momentum(MomentumMixin, Optimizer):
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change velocity and weight by the form's two formulas."""
         (v,) = slots
-        step, rule = self.temporary("step", w), self.linear_rule(lr)
+        rule = self.linear_rule(lr)
         if rule is not None:
-            v *= rule.decay
-            if rule.factor == 1:
-                v += g
-            else:
-                xp.multiply(g, rule.factor, out=step)
-                v += step
+            self.add(rule.factor, g, rule.decay, v)
             self.follow(xp, w, lr, v)
             return
-        if self.momentum == 0:
-            xp.multiply(g, lr, out=step)
-        else:
-            v *= self.momentum
-            v += g
-            xp.multiply(v, self.momentum, out=step)
-            step += g
-            step *= lr
-        w -= step
+        if self.momentum != 0:
+            self.add(1, g, self.momentum, v)
+            self.add(-lr * self.momentum, v, 1, w)
+        self.add(-lr, g, 1, w)
 
     def scalars(self) -> dict[str, float]:
         """The number of steps, and of those with momentum."""

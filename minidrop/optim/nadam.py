@@ -5,7 +5,7 @@ from typing import Any
 
 from minidrop.backends import Array
 from minidrop.errors import check_range
-from minidrop.optim.adam import TwoMoments, update_moments
+from minidrop.optim.adam import TwoMoments
 from minidrop.parameters import ParameterArena
 
 
@@ -45,15 +45,14 @@ class NAdam(TwoMoments):
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change both moments and the weight."""
         m, v = slots
-        step, ahead = self.temporary("step", w), self.temporary("ahead", w)
-        update_moments(xp, g, m, v, self.beta1, self.beta2, step)
+        self.update_moments(xp, g, m, v)
+        step, root = self.temporary("step", w), self.temporary("root", w)
         xp.multiply(g, lr * (1 - self._mu) / (1 - self._product), out=step)
-        xp.multiply(m, lr * self._mu_next / (1 - self._product * self._mu_next), out=ahead)
-        step += ahead
-        xp.divide(v, 1 - self.beta2**self.steps, out=ahead)
-        xp.sqrt(ahead, out=ahead)
-        ahead += self.eps
-        step /= ahead
+        self.add(lr * self._mu_next / (1 - self._product * self._mu_next), m, 1, step)
+        xp.divide(v, 1 - self.beta2**self.steps, out=root)
+        xp.sqrt(root, out=root)
+        root += self.eps
+        step /= root
         w -= step
 
     def scalars(self) -> dict[str, float]:

@@ -173,19 +173,22 @@ class Optimizer:
         assert rule is not None
         if not slots:
             return
-        if rule.step == 1:
-            w += slots[0]
-        elif rule.step == -1:
-            w -= slots[0]
-        else:
-            step = self.temporary("step", w)
-            xp.multiply(slots[0], rule.step, out=step)
-            w += step
+        self.add(rule.step, slots[0], 1, w)
 
     def project(self, share: int = 0, shares: int = 1) -> None:
         """Apply the projections to one share of each parameter's units."""
         for projection in self.projections:
             projection.apply(self.parameters, share, shares)
+
+    def add(self, alpha: float, x: Array, beta: float, y: Array) -> None:
+        """y ← β y + α x, with x a piece of a gradient, a slot or a temporary array."""
+        self.parameters.backend.axpby(alpha, x, beta, y, self.temporary("scaled", y))
+
+    def add_square(self, xp: Any, alpha: float, x: Array, beta: float, y: Array) -> None:
+        """y ← β y + α x²."""
+        square = self.temporary("square", y)
+        xp.multiply(x, x, out=square)
+        self.add(alpha, square, beta, y)
 
     def temporary(self, name: str, like: Array) -> Array:
         """An array of the shape and dtype of `like` to compute in; its content is undefined."""

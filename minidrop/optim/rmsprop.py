@@ -52,16 +52,11 @@ class RMSprop(MomentumMixin, Optimizer):
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change the averages, the velocity and the weight."""
         s, v, *mean = slots
-        step, root = self.temporary("step", w), self.temporary("root", w)
-        xp.multiply(g, g, out=step)
-        step *= 1 - self.alpha
-        s *= self.alpha
-        s += step
+        root = self.temporary("root", w)
+        self.add_square(xp, 1 - self.alpha, g, self.alpha, s)
         if self.centered:
             (a,) = mean
-            xp.multiply(g, 1 - self.alpha, out=step)
-            a *= self.alpha
-            a += step
+            self.add(1 - self.alpha, g, self.alpha, a)
             xp.multiply(a, a, out=root)
             xp.subtract(s, root, out=root)
             xp.maximum(root, 0, out=root)  # rounding can leave a variance just below zero
@@ -69,8 +64,6 @@ class RMSprop(MomentumMixin, Optimizer):
             root[...] = s
         xp.sqrt(root, out=root)
         root += self.eps
-        xp.divide(g, root, out=step)
-        v *= self.momentum
-        v += step
-        xp.multiply(v, lr, out=step)
-        w -= step
+        xp.divide(g, root, out=root)
+        self.add(1, root, self.momentum, v)
+        self.add(-lr, v, 1, w)

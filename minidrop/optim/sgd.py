@@ -36,6 +36,4 @@ class SGD(Optimizer):
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """w ← w - η g."""
-        step = self.temporary("step", w)
-        xp.multiply(g, lr, out=step)
-        w -= step
+        self.add(-lr, g, 1, w)

@@ -34,6 +34,8 @@ class EveryLaneOnce(Stream):
     def bits(self, step, block=0):
         return Words(iter(np.arange(65536, dtype=np.uint16).view(np.uint64)[4 * block :]))
 
+    own_bits = bits
+
 
 @dataclass
 class Words:

@@ -132,14 +132,14 @@ MASK_MUTANTS = [
     # streams
     bug(
         "Philox counter off by one",
-        STREAM + "Stream.bits",
+        STREAM + "Stream._position",
         "(block, step, 0, 0)",
         "(block + 1, step, 0, 0)",
         "philox bits",
     ),
     bug(
         "block and step swapped",
-        STREAM + "Stream.bits",
+        STREAM + "Stream._position",
         "(block, step, 0, 0)",
         "(step, block, 0, 0)",
         "philox bits",
