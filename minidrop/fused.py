@@ -14,11 +14,10 @@ results are those of the layers bit for bit, on several they differ as matrix pr
 another order.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from minidrop.backends import Array, Workspace
+from minidrop.backends import Array, Draw, Workspace
 from minidrop.backends.workspace import ThreadWorkspace
 from minidrop.layers import Dropout, Identity, Layer, Linear, ReLU, Sequential, Sigmoid, Tanh
 from minidrop.layers.activation import Activation
@@ -40,8 +39,7 @@ class Block:
     unit: Activation | None = None
     dropout: Dropout | None = None
     # of the present step
-    draw: Callable[[slice], object] | None = None
-    keep: Any = None
+    keep: Array | Draw | None = None
     activation: Any = None  # f(x Wᵀ + b)
     output: Any = None  # the same array, or what dropout leaves of it
     gradient: Any = None  # dL / d(x Wᵀ + b)
@@ -143,6 +141,7 @@ class FusedStep:
     def _prepare(self, x: Array) -> None:
         """Find arrays and masks for a batch like x; gradients of the last block are the loss's."""
         rows, step = len(x), self.optimizer.steps
+        numbers = self.optimizer.numbers()
         self.input.activation = self.input.output = x
         for i, block in enumerate([self.input, *self.blocks]):
             if block.linear is not None:
@@ -156,13 +155,13 @@ class FusedStep:
                 block.dropout.set_step(step)
                 shape = block.activation.shape
                 per_element = block.dropout.per == "element"
-                block.draw = block.dropout.prepare_keep(
+                block.keep = block.dropout.prepare_keep(
                     shape if per_element else shape[1:], block.dropout.rate
                 )
-                block.keep = block.dropout.mask
-                if not per_element and block.draw is not None:
-                    block.draw(slice(0, shape[1]))  # one mask for all rows
-                    block.draw = None
+                if isinstance(block.keep, Draw):
+                    block.keep = block.keep._replace(numbers=numbers)
+                    if not per_element:
+                        block.keep = self.backend.drawn(block.keep)  # one mask for all rows
                 if not block.is_rectified:
                     block.output = self.workspace.array(f"output {i}", shape, x.dtype)
 
@@ -181,10 +180,10 @@ class FusedStep:
 
     def _forward(self, block: Block, x: Array, rows: slice) -> Array:
         xp, scratch = self.backend.xp, self._scratch.workspace
-        if block.draw is not None:
-            block.draw(rows)
         keep = block.keep
-        if keep is not None and keep.ndim == 2:
+        if isinstance(keep, Draw):
+            keep = keep.rows(rows)
+        elif keep is not None and keep.ndim == 2:
             keep = keep[rows]
         if block.linear is not None:
             bias = block.linear.bias and block.linear.bias.value
@@ -197,10 +196,10 @@ class FusedStep:
                 x += bias
             if block.unit is not None:
                 block.unit.function(x, x)
-        if block.dropout is None:
+        if keep is None:
             return x
         y = block.output[rows]
-        xp.multiply(x, keep, out=y)
+        xp.multiply(x, self.backend.drawn(keep), out=y)
         if block.scale != 1:
             y *= block.scale
         return y
@@ -217,7 +216,8 @@ class FusedStep:
             self.backend.relu_dropout_backward(dy, y, below.scale, scratch)
             return
         if below.dropout is not None:
-            dy *= below.keep[rows] if below.keep.ndim == 2 else below.keep
+            mask = below.dropout.mask
+            dy *= mask[rows] if mask.ndim == 2 else mask
             if below.scale != 1:
                 dy *= below.scale
         if below.unit is not None:
@@ -240,7 +240,7 @@ class FusedStep:
             else:
                 xp.matmul(dz.T, below.output, out=weight.new_grad()[units])
             if bias is not None:
-                xp.sum(dz, axis=0, out=bias.new_grad()[units])
+                self.backend.column_sums(dz, bias.new_grad()[units])
         if self.shares_update:
             self.optimizer.step_share(share, shares, frozenset(accumulated))
 

@@ -50,7 +50,8 @@ class SoftmaxCrossEntropy:
         self.check_labels(labels, *logits.shape)
         gradient = self.new_gradient(logits.shape, logits.dtype)
         scale = self.scale(len(logits))
-        return self.backend.softmax_cross_entropy(logits, labels, scale, gradient, self._scratch)
+        loss = self.backend.softmax_cross_entropy(logits, labels, scale, gradient, self._scratch)
+        return self.backend.kept(loss)
 
     def check_labels(self, labels: Array, rows: int, classes: int) -> None:
         """Refuse labels that are not `rows` integers in 0 ... classes - 1, with an ArrayError."""

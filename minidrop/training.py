@@ -67,7 +67,7 @@ class TrainStep:
         with _buffers(self.model, self.loss):
             self.model.train()
             if self._fused is not None:
-                return self._fused(x, labels)
+                return self.model.backend.kept(self._fused(x, labels))
             self.model.set_step(self.optimizer.steps)
             loss = self.loss.forward(self.model.forward(x), labels)
             self.model.backward_parameters(self.loss.backward())

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cuda_fixtures import compiler, cupy, device, launch, stand_in  # noqa: F401
 from hypothesis import HealthCheck, settings
 
 from minidrop.cli import main

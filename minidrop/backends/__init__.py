@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from minidrop.backends.base import Array, Backend, Scaling
+from minidrop.backends.base import Array, Backend, Draw, Formula, Moving, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
 
@@ -25,6 +25,9 @@ __all__ = [
     "BACKENDS",
     "Array",
     "Backend",
+    "Draw",
+    "Formula",
+    "Moving",
     "Scaling",
     "Workspace",
     "get_backend",

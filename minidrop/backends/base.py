@@ -7,6 +7,7 @@ definition in this file.
 """
 
 from collections.abc import Callable, Sequence
+from math import prod
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -28,6 +29,39 @@ class Scaling(NamedTuple):
     std: float = 1.0
 
 
+class Draw(NamedTuple):
+    """A keep mask that is still to be drawn into `keep`; its elements look at the lanes from `start` on."""
+
+    stream: Stream
+    step: int
+    threshold: int
+    keep: Array
+    start: int = 0
+    #: where a device finds the step, which then counts instead of `step`
+    numbers: Array | None = None
+
+    def rows(self, rows: slice) -> "Draw":
+        """The part of it that is some rows of the mask."""
+        return self._replace(keep=self.keep[rows], start=self.start + rows.start * prod(self.keep.shape[1:]))
+
+
+class Formula(NamedTuple):
+    """What an optimizer's `update` computes: a kernel's name, and what stays from step to step."""
+
+    name: str
+    constants: tuple[float, ...] = ()
+
+
+class Moving(NamedTuple):
+    """What changes from step to step: a schedule's numbers, and what an optimizer counts."""
+
+    lr: float
+    momentum: float = 0.0
+    steps: int = 0
+    velocity_steps: int = 0
+    momentum_product: float = 1.0
+
+
 class Backend:
     """An array module with the operations that minidrop's layers, losses and optimizers are built from."""
 
@@ -37,6 +71,8 @@ class Backend:
     chunk: int | None = None
     #: whether looking at a value costs nothing (on a device it waits for all work before it)
     values_are_cheap: bool = False
+    #: whether `update` and `numbers` are there, so that an optimizer's step need not be array operations
+    has_kernels: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
         """There is one backend object of a kind, also for a copied model."""
@@ -124,7 +160,19 @@ class Backend:
 
     # -- operations --------------------------------------------------------------------------------------
 
-    def keep_mask(self, stream: Stream, step: int, threshold: int, out: Array, start: int = 0) -> Array:
+    def drawn(self, keep: Array | Draw) -> Array:
+        """A mask that is there already, or one that is drawn now."""
+        return self.keep_mask(*keep) if isinstance(keep, Draw) else keep
+
+    def keep_mask(
+        self,
+        stream: Stream,
+        step: int,
+        threshold: int,
+        out: Array,
+        start: int = 0,
+        numbers: Array | None = None,
+    ) -> Array:
         """Write into the boolean `out` which elements stay: keep = (lane >= threshold).
 
         Element i, in C order, looks at 16-bit lane start + i of (stream, step), so it is dropped with
@@ -134,17 +182,17 @@ class Backend:
         return self.xp.greater_equal(lanes, threshold, out=out)
 
     def bias_relu_dropout(
-        self, z: Array, bias: Array | None, keep: Array | None, scale: float, workspace: Workspace
+        self, z: Array, bias: Array | None, keep: Array | Draw | None, scale: float, workspace: Workspace
     ) -> None:
         """Change z = x Wᵀ into what Linear, ReLU and Dropout together make of x: scale keep max(z + b, 0).
 
-        Where there is no bias or no dropout, None stands for it.
+        Where there is no bias or no dropout, None stands for it; a mask that is a `Draw` is drawn.
         """
         if bias is not None:
             z += bias
         self.xp.maximum(z, 0, out=z)
         if keep is not None:
-            z *= keep
+            z *= self.drawn(keep)
             z *= scale
 
     def relu_dropout_backward(self, dy: Array, y: Array, scale: float, workspace: Workspace) -> None:
@@ -165,6 +213,41 @@ class Backend:
         else:
             self.xp.multiply(x, alpha, out=scratch)
             y += scratch
+
+    def kept(self, scalar: Array) -> Array:
+        """A scalar that outlives the next step: on a device a copy of one that lies in a step's memory."""
+        return scalar
+
+    def column_sums(self, matrix: Array, out: Array) -> Array:
+        """Write the sum of each column of `matrix` into `out`: a bias gradient from those of the examples."""
+        return self.xp.sum(matrix, axis=0, out=out)
+
+    def numbers(self, moving: Moving, held: Any = None) -> Any:
+        """Where a device finds `moving`, in the memory that was `held` for it before; None on the host."""
+        return None
+
+    def update(
+        self,
+        formula: Formula,
+        numbers: Any,
+        arrays: Sequence[Array],
+        lr_scale: float,
+        weight_decay: float,
+        decoupled: bool,
+        rows: tuple[int, float] | None = None,
+    ) -> None:
+        """Change weights and slots by a formula: one optimizer's `update`, and its projection, in a kernel.
+
+        Args:
+            formula: which kernel, of a backend that has some.
+            numbers: what `numbers` returned.
+            arrays: the weights, the gradients and each slot, flat.
+            lr_scale: the learning rate as a multiple of that in `numbers`.
+            weight_decay: λ.
+            decoupled: whether it shrinks the weights, or is added to the gradient.
+            rows: of a matrix whose rows are limited: how many, and to which length.
+        """
+        raise NotImplementedError
 
     def standard_normal(self, stream: Stream, step: int, out: Array) -> Array:
         """Fill `out` with draws of N(0, 1), made in float64 on the host so that all backends agree."""

@@ -1,13 +1,32 @@
-"""CuPy: the plain definitions on a GPU. This is the only file of minidrop that imports cupy."""
+"""CuPy: matrix products by cuBLAS, nearly everything else by kernels.cu. Only this file imports cupy.
 
-from typing import Any
+Nothing here waits for the device, and within a step nothing is allocated. Where an operation has no kernel,
+as for complex numbers and for arrays with gaps, the plain definition does it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 
-from minidrop.backends.base import Array, Backend
+from minidrop.backends.base import Array, Backend, Draw, Formula, Moving, Scaling
+from minidrop.backends.kernels import NUMBERS_SIZE, Kernels, grid
+from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
+from minidrop.streams import Stream
 
 INSTALL = "pip install 'minidrop[cuda12]' for CUDA 12, 'minidrop[cuda13]' for CUDA 13"
+
+_WARP, _WARPS, _LANES = 32, 8, 16
+_NOT_DRAWN = (0, 0, 0, 0, 0, None)
+
+
+class _Numbers:
+    """What changes from step to step, in device memory, and what is known on the host to be there."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.moving: Moving | None = None
 
 
 class CupyBackend(Backend):
@@ -18,6 +37,7 @@ class CupyBackend(Backend):
     """
 
     name = "cupy"
+    has_kernels = True
 
     def __init__(self) -> None:
         try:
@@ -37,6 +57,7 @@ class CupyBackend(Backend):
                 "use --backend numpy here"
             )
         self.xp = cupy
+        self._launch = Kernels(cupy).launch
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         """A copy of `array` on the host."""
@@ -48,3 +69,181 @@ class CupyBackend(Backend):
         runtime = self.xp.cuda.runtime
         properties = runtime.getDeviceProperties(self.xp.cuda.Device().id)
         return str(properties["name"].decode())
+
+    # -- masks -------------------------------------------------------------------------------------------
+
+    def keep_mask(
+        self,
+        stream: Stream,
+        step: int,
+        threshold: int,
+        out: Array,
+        start: int = 0,
+        numbers: Array | None = None,
+    ) -> Array:
+        """See `Backend.keep_mask`; each thread computes one block of random words."""
+        drawn = (start, threshold, *stream.key, step, _memory(numbers))
+        self._launch("keep_mask", "float32", grid(-(-out.size // _LANES) + 1), out, out.size, *drawn)
+        return out
+
+    def bias_relu_dropout(
+        self, z: Array, bias: Array | None, keep: Array | Draw | None, scale: float, workspace: Workspace
+    ) -> None:
+        """See `Backend.bias_relu_dropout`; a mask is drawn by the threads that use it, and written beside."""
+        if isinstance(keep, Draw):
+            mask, moving = keep.keep, _memory(keep.numbers)
+            draw = (keep.start, keep.threshold, *keep.stream.key, keep.step, moving)
+        else:
+            mask, draw = keep, _NOT_DRAWN
+        if not _simple(z, mask, bias):
+            super().bias_relu_dropout(z, bias, keep, scale, workspace)
+            return
+        rows, columns = z.shape
+        of_features = mask is not None and mask.ndim == 1
+        self._launch(
+            "bias_relu_dropout",
+            z.dtype,
+            grid(z.size // _LANES + 2),
+            *(z, rows, columns, bias, 1.0 if keep is None else scale),
+            *(mask, of_features, isinstance(keep, Draw), *draw),
+            sizes=[(bias, columns), (mask, columns if of_features else z.size)],
+        )
+
+    def relu_dropout_backward(self, dy: Array, y: Array, scale: float, workspace: Workspace) -> None:
+        """See `Backend.relu_dropout_backward`."""
+        if not _simple(dy, y):
+            super().relu_dropout_backward(dy, y, scale, workspace)
+            return
+        self._launch(
+            "relu_dropout_backward", dy.dtype, grid(dy.size), dy, y, dy.size, scale, sizes=[(y, dy.size)]
+        )
+
+    # -- batches -----------------------------------------------------------------------------------------
+
+    def gather(
+        self, inputs: Array, indices: Array, scaling: Scaling, out: Array, workspace: Workspace
+    ) -> Array:
+        """See `Backend.gather`; from bytes to numbers in one kernel."""
+        name = {"uint8": "gather_bytes", out.dtype.name: "gather_reals"}.get(inputs.dtype.name)
+        if name is None or inputs.ndim != 2 or not _simple(out, inputs, indices):
+            return super().gather(inputs, indices, scaling, out, workspace)
+        rows, columns = out.shape
+        self._launch(
+            name,
+            out.dtype,
+            grid(out.size // _LANES + 2),
+            *(inputs, None, indices, rows, columns, 0, *scaling, out, None, 1.0, None, *_NOT_DRAWN),
+            sizes=[(indices, rows)],
+        )
+        return out
+
+    def take(self, array: Array, indices: Array, out: Array) -> Array:
+        """See `Backend.take`."""
+        return self.xp.take(array, indices, axis=0, out=out)
+
+    # -- loss and gradients ------------------------------------------------------------------------------
+
+    def softmax_cross_entropy(
+        self, logits: Array, labels: Array, scale: float, gradient: Array, workspace: Workspace
+    ) -> Array:
+        """See `Backend.softmax_cross_entropy`; a warp for each row. A label that is no class makes it NaN."""
+        if not _simple(logits, gradient):
+            return super().softmax_cross_entropy(logits, labels, scale, gradient, workspace)
+        rows, classes = logits.shape
+        if labels.dtype != np.int64 or not labels.flags.c_contiguous:
+            given, labels = labels, workspace.array("labels", (rows,), np.int64)
+            labels[...] = given
+        losses = workspace.array("losses", (rows,), logits.dtype)
+        loss = workspace.array("loss", (), logits.dtype)
+        self._launch(
+            "softmax_cross_entropy",
+            logits.dtype,
+            -(-rows // _WARPS),
+            *(logits, labels, rows, classes, scale, gradient, losses),
+            sizes=[(labels, rows), (gradient, logits.size)],
+        )
+        self._launch("scaled_sum", logits.dtype, 1, losses, rows, scale, loss)
+        return loss
+
+    def kept(self, scalar: Array) -> Array:
+        """See `Backend.kept`."""
+        return scalar.copy()
+
+    def column_sums(self, matrix: Array, out: Array) -> Array:
+        """See `Backend.column_sums`; in an order that depends on the shape alone."""
+        if not _simple(matrix, out):
+            return super().column_sums(matrix, out)
+        rows, columns = matrix.shape
+        blocks = -(-columns // _WARP)
+        self._launch("column_sums", matrix.dtype, blocks, matrix, rows, columns, out, sizes=[(out, columns)])
+        return out
+
+    # -- updates -----------------------------------------------------------------------------------------
+
+    def numbers(self, moving: Moving, held: Any = None) -> Any:
+        """See `Backend.numbers`; a step that only counts is counted on the device, by itself."""
+        numbers = cast(_Numbers, held) or _Numbers(self.xp.zeros(NUMBERS_SIZE, "float64"))
+        known = numbers.moving
+        if moving != known:
+            if known is not None and moving == known._replace(
+                steps=known.steps + 1, velocity_steps=known.velocity_steps + (known.momentum != 0)
+            ):
+                self._launch("advance_numbers", "float32", 1, numbers.array)
+            else:
+                self._launch("set_numbers", "float32", 1, numbers.array, *moving)
+            numbers.moving = moving
+        return numbers
+
+    def update(
+        self,
+        formula: Formula,
+        numbers: Any,
+        arrays: Sequence[Array],
+        lr_scale: float,
+        weight_decay: float,
+        decoupled: bool,
+        rows: tuple[int, float] | None = None,
+    ) -> None:
+        """See `Backend.update`: a thread for each weight, or a block for each row with a limit."""
+        w = arrays[0]
+        slots = [*arrays, None, None, None][:5]
+        constants = (*formula.constants, 0.0, 0.0, 0.0, 0.0)[:4]
+        rule = (numbers.array, lr_scale, weight_decay, decoupled, *constants)
+        sizes = [(array, w.size) for array in arrays]
+        name = f"update_{formula.name}"
+        if rows is None:
+            self._launch(name, w.dtype, grid(w.size), *slots, w.size, *rule, sizes=sizes)
+        else:
+            count, limit = rows
+            columns = w.size // count
+            self._launch(f"{name}_rows", w.dtype, count, *slots, columns, limit, *rule, sizes=sizes)
+
+    def squared_row_norms(self, matrix: Array) -> Array:
+        """See `Backend.squared_row_norms`; a block for each row."""
+        if not _simple(matrix):
+            return super().squared_row_norms(matrix)
+        rows, columns = matrix.shape
+        squared = self.xp.empty(rows, matrix.dtype)
+        self._launch("squared_row_norms", matrix.dtype, rows, matrix, columns, squared)
+        return squared
+
+    def limit_row_norms(self, matrix: Array, limit: float, workspace: Workspace) -> None:
+        """See `Backend.limit_row_norms`; a block for each row."""
+        if not _simple(matrix):
+            super().limit_row_norms(matrix, limit, workspace)
+            return
+        rows, columns = matrix.shape
+        self._launch("limit_row_norms", matrix.dtype, rows, matrix, columns, limit)
+
+
+def _memory(numbers: _Numbers | None) -> Array | None:
+    return None if numbers is None else numbers.array
+
+
+def _simple(*arrays: Array | None) -> bool:
+    """Whether kernels can take them: real numbers in one piece."""
+    first = arrays[0]
+    assert first is not None
+    return first.dtype.name in ("float32", "float64") and all(
+        array is None or array.flags.c_contiguous for array in arrays
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidrop.backends.base import Array, Backend, Scaling
+from minidrop.backends.base import Array, Backend, Draw, Scaling
 from minidrop.backends.blas import add_product, axpby
 from minidrop.backends.workspace import Workspace
 from minidrop.streams import Stream, next_lanes
@@ -69,7 +69,15 @@ class NumpyBackend(Backend):
         if not axpby(alpha, x, beta, y):
             super().axpby(alpha, x, beta, y, scratch)
 
-    def keep_mask(self, stream: Stream, step: int, threshold: int, out: Array, start: int = 0) -> Array:
+    def keep_mask(
+        self,
+        stream: Stream,
+        step: int,
+        threshold: int,
+        out: Array,
+        start: int = 0,
+        numbers: Array | None = None,
+    ) -> Array:
         """See `Backend.keep_mask`; here in pieces, so that memory does not grow with the mask.
 
         NumPy's generator has no `out=`: the words of a piece are the only array that a step allocates. That
@@ -112,9 +120,10 @@ class NumpyBackend(Backend):
         return loss
 
     def bias_relu_dropout(
-        self, z: Array, bias: Array | None, keep: Array | None, scale: float, workspace: Workspace
+        self, z: Array, bias: Array | None, keep: Array | Draw | None, scale: float, workspace: Workspace
     ) -> None:
         """See `Backend.bias_relu_dropout`; here a block of rows at a time, which stays in cache."""
+        keep = None if keep is None else self.drawn(keep)
         block = self._rows_in_cache(z)
         for start in range(0, len(z), block):
             part = z[start : start + block]

@@ -96,7 +96,7 @@ class Linear(Layer):
         (x,) = self.saved(dy)
         self.backend.xp.matmul(dy.T, x, out=self.weight.new_grad())
         if self.bias is not None:
-            self.backend.xp.sum(dy, axis=0, out=self.bias.new_grad())
+            self.backend.column_sums(dy, self.bias.new_grad())
 
     def own_parameters(self) -> dict[str, Parameter]:
         """Weight and, if there is one, bias."""

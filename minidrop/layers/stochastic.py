@@ -1,10 +1,8 @@
 """What the layers that draw random numbers share: a rate in lanes of 16 bits, a stream, a step, a mask."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 
-from minidrop.backends import Array, Backend
+from minidrop.backends import Array, Backend, Draw
 from minidrop.errors import ArrayError, UsageError, check_count, check_range
 from minidrop.layers.layer import Layer
 from minidrop.streams import Purpose, Stream
@@ -100,31 +98,22 @@ class StochasticLayer(Layer):
 
     def draw_keep(self, shape: tuple[int, ...], rate: DropRate) -> Array:
         """The keep mask of this pass, drawn or given; the next pass draws the next step's."""
-        draw = self.prepare_keep(shape, rate)
-        if draw is not None:
-            draw(slice(0, shape[0]))
+        self.backend.drawn(self.prepare_keep(shape, rate))
         return self.mask
 
-    def prepare_keep(self, shape: tuple[int, ...], rate: DropRate) -> Callable[[slice], object] | None:
+    def prepare_keep(self, shape: tuple[int, ...], rate: DropRate) -> Array | Draw:
         """Have `mask` be the keep mask of this pass; the next pass uses the next step's.
 
-        A mask that is to be drawn is empty at first. What is returned then draws some rows of it; threads may
-        draw different ones at the same time.
+        A mask that is to be drawn is empty until the backend draws what is returned; threads may draw
+        different rows of it at the same time.
         """
         step, self.step = self.step, self.step + 1
         if self._given is not None:
             self._mask = self.given(shape)
-            return None
+            return self._mask
         if rate.threshold in (0, _LANES):  # all or nothing: a view of one element says so without memory
             kept = self.backend.xp.full((), rate.threshold == 0)
             self._mask = self.backend.xp.broadcast_to(kept, shape)
-            return None
-        keep = self._mask = self.array("keep", shape, bool)
-        size = prod(shape[1:])
-
-        def draw(rows: slice) -> None:
-            part = keep[rows]
-            if len(part):
-                self.backend.keep_mask(self.stream, step, rate.threshold, part, start=rows.start * size)
-
-        return draw
+            return self._mask
+        self._mask = self.array("keep", shape, bool)
+        return Draw(self.stream, step, rate.threshold, self._mask)

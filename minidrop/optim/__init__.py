@@ -4,11 +4,12 @@ from minidrop.optim.adadelta import Adadelta
 from minidrop.optim.adagrad import Adagrad
 from minidrop.optim.adam import Adam, AdamW
 from minidrop.optim.adamax import Adamax
+from minidrop.optim.groups import Group
 from minidrop.optim.hinton import SGDHinton
 from minidrop.optim.max_norm import MaxNorm, largest_row_norm
 from minidrop.optim.momentum import Momentum
 from minidrop.optim.nadam import NAdam
-from minidrop.optim.optimizer import Group, Optimizer
+from minidrop.optim.optimizer import Optimizer
 from minidrop.optim.rmsprop import RMSprop
 from minidrop.optim.sgd import SGD
 

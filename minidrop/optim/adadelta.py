@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.errors import check_range
 from minidrop.optim.optimizer import Optimizer
 from minidrop.parameters import ParameterArena
@@ -38,6 +38,10 @@ class Adadelta(Optimizer):
         super().__init__(parameters, lr, **options)
         self.rho = check_range("rho", rho, 0, 1)
         self.eps = check_range("eps", eps, 0)
+
+    def formula(self) -> Formula:
+        """See `Optimizer.formula`."""
+        return Formula("adadelta", (self.rho, self.eps))
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change both averages and the weight."""

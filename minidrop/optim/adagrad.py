@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.errors import check_range
 from minidrop.optim.optimizer import Optimizer
 from minidrop.parameters import ParameterArena
@@ -38,6 +38,10 @@ class Adagrad(Optimizer):
         super().__init__(parameters, lr, **options)
         self.lr_decay = check_range("lr_decay", lr_decay, 0)
         self.eps = check_range("eps", eps, 0)
+
+    def formula(self) -> Formula:
+        """See `Optimizer.formula`."""
+        return Formula("adagrad", (self.eps, self.lr_decay))
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change the sum of squares and the weight."""

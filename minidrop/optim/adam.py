@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.errors import check_range
 from minidrop.optim.optimizer import Optimizer
 from minidrop.parameters import ParameterArena
@@ -68,6 +68,10 @@ class Adam(TwoMoments):
     ) -> None:
         super().__init__(parameters, lr, **options)
         self.corrected = corrected
+
+    def formula(self) -> Formula:
+        """See `Optimizer.formula`."""
+        return Formula("adam", (self.beta1, self.beta2, self.eps, float(self.corrected)))
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change both moments and the weight."""

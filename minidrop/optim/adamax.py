@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.optim.adam import TwoMoments
 from minidrop.parameters import ParameterArena
 
@@ -27,6 +27,10 @@ class Adamax(TwoMoments):
 
     def __init__(self, parameters: ParameterArena, lr: float = 2e-3, **options: Any) -> None:
         super().__init__(parameters, lr, **options)
+
+    def formula(self) -> Formula:
+        """See `Optimizer.formula`."""
+        return Formula("adamax", (self.beta1, self.beta2, self.eps))
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change the moment, the norm and the weight."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.errors import ArgumentError, check_choice, check_range
 from minidrop.optim.max_norm import MaxNorm
 from minidrop.optim.momentum import Momentum
@@ -82,6 +82,10 @@ class SGDHinton(Momentum):
     def linear_rule(self, lr: float) -> LinearRule | None:
         """Hinton's rule, or None for a step that the published code takes in another way."""
         return None if self._ascends() else super().linear_rule(lr)
+
+    def formula(self) -> Formula | None:
+        """See `Optimizer.formula`; the slips have no kernel."""
+        return None if self.slips else super().formula()
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Hinton's update, or the published one."""

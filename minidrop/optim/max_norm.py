@@ -58,8 +58,9 @@ class MaxNorm:
 
     def apply(self, parameters: ParameterArena, share: int = 0, shares: int = 1) -> None:
         """Project, in place, one share of each matrix' rows."""
-        if self._scratch is None:
-            self._scratch = ThreadWorkspace(parameters.backend.xp)
+        xp = parameters.backend.xp
+        if self._scratch is None or self._scratch.xp is not xp:
+            self._scratch = ThreadWorkspace(xp)
         for name, length in self.lengths(parameters).items():
             rows = span(parameters[name].shape[0], share, shares)
             if rows.start < rows.stop:

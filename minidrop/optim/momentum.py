@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.errors import ArgumentError, check_choice, check_range
 from minidrop.optim.optimizer import LinearRule, MomentumMixin, Optimizer
 from minidrop.parameters import ParameterArena
@@ -90,6 +90,10 @@ class Momentum(MomentumMixin, Optimizer):
             return None
         undamped = self.velocity_steps == 1  # v is 0 at its first step, so it becomes g
         return LinearRule(mu, 1 if undamped else 1 - self.dampening, -lr)
+
+    def formula(self) -> Formula | None:
+        """See `Optimizer.formula`."""
+        return Formula("momentum", (FORMS.index(self.form), self.dampening, float(self.nesterov)))
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change velocity and weight by the form's two formulas."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.errors import check_range
 from minidrop.optim.adam import TwoMoments
 from minidrop.parameters import ParameterArena
@@ -41,6 +41,10 @@ class NAdam(TwoMoments):
             self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)) for t in (self.steps, self.steps + 1)
         )
         self._product *= self._mu
+
+    def formula(self) -> Formula:
+        """See `Optimizer.formula`."""
+        return Formula("nadam", (self.beta1, self.beta2, self.eps, self.momentum_decay))
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change both moments and the weight."""

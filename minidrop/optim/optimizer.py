@@ -1,30 +1,16 @@
 """What every optimizer does: walk the flat parameters in pieces, update, then project."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar, NamedTuple
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.backends.workspace import ThreadWorkspace
 from minidrop.errors import ArgumentError, check_range
+from minidrop.optim.groups import Group, check_groups, group_of
+from minidrop.optim.kernel_step import KernelStep
 from minidrop.optim.max_norm import MaxNorm
 from minidrop.parameters import ParameterArena
 from minidrop.threads import span
-
-
-@dataclass(frozen=True)
-class Group:
-    """What sets some parameters apart from the others.
-
-    Args:
-        lr_scale: the learning rate of these parameters as a multiple of the optimizer's.
-        weight_decay: their weight decay; the optimizer's if None.
-    """
-
-    lr_scale: float = 1.0
-    weight_decay: float | None = None
-
 
 #: where in the arena, what is different there, and whether its gradient is written
 Range = tuple[slice, Group, bool]
@@ -93,7 +79,8 @@ class Optimizer:
         self.groups = dict(groups or {})
         self._scratch = ThreadWorkspace(parameters.backend.xp)
         self._known_ranges: dict[tuple[int, int, frozenset[str]], list[Range]] = {}
-        _check_groups(parameters, self.groups)
+        self._kernels = KernelStep(self)
+        check_groups(parameters, self.groups)
 
     @property
     def lr(self) -> float:
@@ -130,10 +117,12 @@ class Optimizer:
 
         For the parameters named in `accumulated` the gradient is in v already, by their `rule`.
         """
+        if not accumulated and self._kernels.step():
+            return
         arena, xp = self.parameters, self.parameters.backend.xp
         for where, group, has_gradient in self._ranges(share, shares, accumulated):
             lr = self.lr * group.lr_scale
-            decay = self.weight_decay if group.weight_decay is None else group.weight_decay
+            decay = self.decay_of(group)
             for piece in _pieces(where, arena.backend.chunk):
                 w, g = arena.flat_values[piece], arena.flat_gradients[piece]
                 slots = [slot[piece] for slot in self.state.values()]
@@ -163,9 +152,26 @@ class Optimizer:
 
     def rule(self, name: str) -> LinearRule | None:
         """The linear rule of a parameter in this step, if it has one; with weight decay it has none."""
-        group = _group_of(name, self.groups)
-        decay = self.weight_decay if group.weight_decay is None else group.weight_decay
-        return None if decay else self.linear_rule(self.lr * group.lr_scale)
+        group = group_of(name, self.groups)
+        return None if self.decay_of(group) else self.linear_rule(self.lr * group.lr_scale)
+
+    def formula(self) -> Formula | None:
+        """What `update` computes, for backends with kernels; None for what they have no kernel for."""
+        return None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A class with an update or a projection of its own has no longer the formula of its base class."""
+        super().__init_subclass__(**options)
+        if {"update", "project"} & vars(cls).keys() and "formula" not in vars(cls):
+            cls.formula = Optimizer.formula  # type: ignore[method-assign]
+
+    def numbers(self) -> Any:
+        """Where kernels find what changes from step to step; None on a backend without kernels."""
+        return self._kernels.numbers()
+
+    def decay_of(self, group: Group) -> float:
+        """The weight decay of the parameters of a group."""
+        return self.weight_decay if group.weight_decay is None else group.weight_decay
 
     def follow(self, xp: Any, w: Array, lr: float, *slots: Array) -> None:
         """The second half of a linear rule, w ← w + step v."""
@@ -225,19 +231,6 @@ class MomentumMixin:
         self._momentum = check_range("momentum", momentum, 0, 1, exclude_high=True)
 
 
-def _check_groups(parameters: ParameterArena, groups: Mapping[str, Group]) -> None:
-    for pattern, group in groups.items():
-        if not any(fnmatchcase(name, pattern) for name in parameters):
-            raise ArgumentError(f"group {pattern!r} matches no parameter; there are {', '.join(parameters)}")
-        check_range(f"lr_scale of {pattern!r}", group.lr_scale, 0)
-        if group.weight_decay is not None:
-            check_range(f"weight_decay of {pattern!r}", group.weight_decay, 0)
-
-
-def _group_of(name: str, groups: Mapping[str, Group]) -> Group:
-    return next((group for pattern, group in groups.items() if fnmatchcase(name, pattern)), Group())
-
-
 def _ranges(
     parameters: ParameterArena,
     groups: Mapping[str, Group],
@@ -248,7 +241,7 @@ def _ranges(
     """The slices of the arena that a share is; neighbours that are treated alike are one slice."""
     pending: Range | None = None
     for name, whole in parameters.slices().items():
-        group, has_gradient = _group_of(name, groups), name not in accumulated
+        group, has_gradient = group_of(name, groups), name not in accumulated
         units = parameters[name].shape[0]
         size, rows = parameters[name].size // units, span(units, share, shares)
         where = slice(whole.start + size * rows.start, whole.start + size * rows.stop)

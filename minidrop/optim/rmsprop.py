@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.errors import check_range
 from minidrop.optim.optimizer import MomentumMixin, Optimizer
 from minidrop.parameters import ParameterArena
@@ -48,6 +48,10 @@ class RMSprop(MomentumMixin, Optimizer):
         self.eps = check_range("eps", eps, 0)
         self.momentum = momentum
         self.centered = centered
+
+    def formula(self) -> Formula:
+        """See `Optimizer.formula`."""
+        return Formula("rmsprop", (self.alpha, self.eps, float(self.centered)))
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """Change the averages, the velocity and the weight."""

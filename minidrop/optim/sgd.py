@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minidrop.backends import Array
+from minidrop.backends import Array, Formula
 from minidrop.optim.optimizer import LinearRule, Optimizer
 from minidrop.parameters import ParameterArena
 
@@ -33,6 +33,10 @@ class SGD(Optimizer):
     def linear_rule(self, lr: float) -> LinearRule | None:
         """The same, added to the weights themselves."""
         return LinearRule(decay=1, factor=-lr, step=0)
+
+    def formula(self) -> Formula:
+        """See `Optimizer.formula`."""
+        return Formula("sgd")
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:
         """w ← w - η g."""

@@ -37,7 +37,7 @@ def shapes(ctx: Context) -> Outcome:
             kind = "None" if gradient is None else f"a {type(gradient).__name__}"
             found.require(False, f"{what} is {kind} after backward, not an array")
             continue
-        shape = np.shape(gradient)
+        shape = host(gradient).shape
         turned = len(shape) == 2 and shape[::-1] == value.shape
         extra = ": it may be the transpose" if turned else ""
         found.require(

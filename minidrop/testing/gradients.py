@@ -130,7 +130,7 @@ def batch_additivity(ctx: Context) -> Outcome:
 def _usable(ctx: Context, name: str) -> bool:
     """Whether there is a gradient of the right shape: if not, the check of shapes has said so."""
     value = ctx.x if name == "input" else ctx.subject.values()[name]
-    return bool(np.shape(ctx.smooth_run.gradients[name]) == value.shape)
+    return bool(host(ctx.smooth_run.gradients[name]).shape == value.shape)
 
 
 def _smooth_elements(slopes: Slopes, shape: tuple[int, ...]) -> Host:

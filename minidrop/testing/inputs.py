@@ -77,11 +77,10 @@ def _one_example(ctx: Context, found: Findings, x: Array, dy: Array) -> None:
     mover, rng = ctx.mover(x=x), ctx.generator()
     for name, value in ({"input": x} | ctx.subject.values()).items():
         gradient, what = gradients[name], f"{gradient_name(name)} of a batch of one"
-        if np.shape(gradient) != value.shape:
-            whole = np.shape(
-                ctx.smooth_run.gradients[name]
-            )  # if it is wrong too, the check of shapes says so
-            found.require(whole != value.shape, f"{what} has shape {np.shape(gradient)}")
+        shape = host(gradient).shape
+        if shape != value.shape:
+            whole = host(ctx.smooth_run.gradients[name]).shape  # if wrong too, the check of shapes says so
+            found.require(whole != value.shape, f"{what} has shape {shape}")
             continue
         directions = [rng.uniform(-1, 1, value.shape) for _ in range(3)]
         probes = [Probe(f"along random direction {k}", None, v) for k, v in enumerate(directions)]

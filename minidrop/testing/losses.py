@@ -145,7 +145,7 @@ def _no_mutation(ctx: Context, loss: Any, labels: Array) -> Outcome:
             old, new = host(before)[tuple(where)], host(now)[tuple(where)]
             place = tuple(int(i) for i in where)
             found.require(False, f"the passes changed {name} at {place} from {old:.8g} to {new:.8g}")
-    found.require(np.size(value) == 1, f"the loss must be one number, got shape {np.shape(value)}")
+    found.require(host(value).size == 1, f"the loss must be one number, got shape {host(value).shape}")
     return found.outcome()
 
 

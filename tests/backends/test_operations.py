@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_plain import PlainBackend
+from plain import PlainBackend
 from tolerances import FLOAT32_ROUNDING, FLOAT64_ROUNDING
 
 import minidrop as md
@@ -340,7 +340,7 @@ def test_the_rows_of_a_mask_can_be_drawn_apart(rows, features, cuts, step):
     ends = sorted({0, rows, *(min(cut, rows) for cut in cuts)})
     pieces = [slice(a, b) for a, b in pairwise(ends)]
     for piece in [*pieces[::-1], slice(rows, rows)]:
-        draw(piece)
+        layer.backend.drawn(draw.rows(piece))
     np.testing.assert_array_equal(layer.mask, whole)
     assert layer.step == step + 1
 

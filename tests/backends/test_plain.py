@@ -1,22 +1,10 @@
-"""The plain definitions alone train a network: what a backend without overrides, such as CuPy's, runs on."""
+"""The plain definitions alone train a network: what a backend without overrides runs on."""
 
 import numpy as np
-import pytest
+from plain import PlainBackend
 from tolerances import FLOAT64_ROUNDING
 
 import minidrop as md
-from minidrop.backends.base import Backend
-from minidrop.errors import BackendError
-
-
-class PlainBackend(Backend):
-    """NumPy arrays, no override, no look at a value: every operation is the one in base.py."""
-
-    name = "plain"
-    xp = np
-
-    def to_host(self, array):
-        return array
 
 
 def train(backend):
@@ -55,12 +43,3 @@ def assert_same_run(backend):
 
 def test_a_run_on_the_plain_definitions_is_the_run_on_numpy():
     assert_same_run(PlainBackend())
-
-
-@pytest.mark.gpu
-def test_a_run_on_a_gpu_is_the_run_on_numpy():
-    try:
-        backend = md.get_backend("cupy")
-    except BackendError as error:
-        pytest.skip(str(error))
-    assert_same_run(backend)

@@ -43,8 +43,8 @@ FUSED_MUTANTS = [
     bug(
         "fused: the mask of other rows",
         FUSED + "_forward",
-        "keep[rows]",
-        "keep[: len(x)]",
+        "keep.rows(rows)",
+        "keep.rows(slice(0, len(x)))",
         "fused shares, relu",
     ),
     bug(
@@ -94,15 +94,15 @@ FUSED_MUTANTS = [
     bug(
         "fused: mask missing in backward",
         FUSED + "_backward",
-        "below.keep[rows] if below.keep.ndim == 2 else below.keep",
+        "mask[rows] if mask.ndim == 2 else mask",
         "1",
         "fused derivative",
     ),
     bug(
         "fused: the mask of other rows in backward",
         FUSED + "_backward",
-        "below.keep[rows]",
-        "below.keep[: len(dy)]",
+        "mask[rows]",
+        "mask[: len(dy)]",
         "fused shares, tanh",
     ),
     bug(
@@ -158,7 +158,7 @@ FUSED_MUTANTS = [
     bug(
         "fused: bias gradient forgotten",
         FUSED + "_units",
-        "xp.sum(dz, axis=0, out=bias.new_grad()[units])",
+        "self.backend.column_sums(dz, bias.new_grad()[units])",
         "pass",
         "fused bits, relu",
     ),
@@ -208,7 +208,7 @@ FUSED_MUTANTS = [
     bug(
         "fused: weight decay is left out",
         "minidrop.optim.optimizer:Optimizer.rule",
-        "None if decay else",
+        "None if self.decay_of(group) else",
         "",
         "fused weight decay",
     ),
@@ -365,9 +365,9 @@ FUSED_MUTANTS = [
     ),
     bug(
         "all rows have the mask of the first",
-        "minidrop.layers.stochastic:StochasticLayer.prepare_keep",
-        "start=rows.start * size",
-        "start=0",
+        "minidrop.backends.base:Draw.rows",
+        "self.start + rows.start * prod(self.keep.shape[1:])",
+        "self.start",
         "rows of a mask",
     ),
     # shares of an update

@@ -1,0 +1,130 @@
+"""The CUDA kernels of kernels.cu: compiled when first needed, and launched with arguments that fit.
+
+CuPy passes on whatever it is given: a Python float as a double, an int as a long long, the memory of an array
+with any dtype and strides, and any number of them. A kernel that is called with something else reads or
+writes what is not its own. So the parameters are declared here, and `launch` holds the arguments to them.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from minidrop.errors import ArrayError
+
+#: what a parameter is: REAL is the dtype that the file is compiled for, other names are dtypes of arrays
+REAL, BOOL, BYTE, INTEGER, NUMBERS = "real", "bool", "uint8", "int64", "numbers"
+#: and these are scalars
+INT, WORD, DOUBLE = "int", "word", "double"
+
+_MASK = (INT, INT, WORD, WORD, INT, NUMBERS)  # draws or start, threshold, seed, stream, step, numbers
+_GATHER = (INTEGER, INTEGER, INT, INT, INT, DOUBLE, DOUBLE, DOUBLE, REAL, INTEGER, DOUBLE, BOOL, *_MASK)
+_UPDATE = (REAL, REAL, REAL, REAL, REAL, INT)
+_RULE = (NUMBERS, DOUBLE, DOUBLE, INT, DOUBLE, DOUBLE, DOUBLE, DOUBLE)
+RULES = ("sgd", "momentum", "adam", "nadam", "adamax", "rmsprop", "adagrad", "adadelta")
+
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    "set_numbers": (NUMBERS, DOUBLE, DOUBLE, INT, INT, DOUBLE),
+    "advance_numbers": (NUMBERS,),
+    "keep_mask": (BOOL, INT, *_MASK),
+    "bias_relu_dropout": (REAL, INT, INT, REAL, DOUBLE, BOOL, INT, INT, *_MASK),
+    "relu_dropout_backward": (REAL, REAL, INT, DOUBLE),
+    "gather_bytes": (BYTE, *_GATHER),
+    "gather_reals": (REAL, *_GATHER),
+    "column_sums": (REAL, INT, INT, REAL),
+    "scaled_sum": (REAL, INT, DOUBLE, REAL),
+    "softmax_cross_entropy": (REAL, INTEGER, INT, INT, DOUBLE, REAL, REAL),
+    "limit_row_norms": (REAL, INT, DOUBLE),
+    "squared_row_norms": (REAL, INT, REAL),
+    **{f"update_{rule}": (*_UPDATE, *_RULE) for rule in RULES},
+    **{f"update_{rule}_rows": (*_UPDATE, DOUBLE, *_RULE) for rule in RULES},
+}
+
+#: how many threads a block has: whole warps, as the sums over a block need
+BLOCK = 256
+#: as many blocks as keep every multiprocessor busy; a thread takes further elements when it is done with one
+_MOST_BLOCKS = 4096
+#: what `Numbers` is: five numbers of eight bytes
+NUMBERS_SIZE = 5
+
+_SCALARS: dict[str, Any] = {INT: np.int64, WORD: np.uint64, DOUBLE: np.float64}
+_NULL = np.uint64(0)
+
+
+def source() -> str:
+    """The text of kernels.cu."""
+    return files("minidrop.backends").joinpath("kernels.cu").read_text("utf-8")
+
+
+def grid(threads: int) -> int:
+    """How many blocks to launch for so many threads, at least one.
+
+    >>> grid(1), grid(257), grid(10**9)
+    (1, 2, 4096)
+    """
+    return min(max(1, -(-threads // BLOCK)), _MOST_BLOCKS)
+
+
+class Kernels:
+    """The kernels for float32 and float64, by CuPy's `module`."""
+
+    def __init__(self, cupy: Any) -> None:
+        self._cupy = cupy
+        self._function = cache(self._load)
+
+    def _load(self, name: str, dtype: str) -> Any:
+        return self._module(dtype).get_function(name)
+
+    def _module(self, dtype: str) -> Any:
+        real = {"float32": "float", "float64": "double"}[dtype]
+        return _compiled(self._cupy, real)
+
+    def launch(
+        self, name: str, dtype: Any, blocks: int, *arguments: Any, sizes: Sequence[tuple[Any, int]] = ()
+    ) -> None:
+        """Queue a kernel on the current stream, in blocks of `BLOCK` threads; None stands for no array.
+
+        Args:
+            name: the kernel's.
+            dtype: of its reals.
+            blocks: how many.
+            arguments: as `PARAMETERS` says.
+            sizes: arrays with how many elements they must at least have.
+
+        Raises:
+            ArrayError: if an argument is not what the kernel takes.
+        """
+        dtype = np.dtype(dtype).name
+        expected = PARAMETERS[name]
+        if len(arguments) != len(expected):
+            raise ArrayError(f"kernel {name} takes {len(expected)} arguments, got {len(arguments)}")
+        for array, size in sizes:
+            if array is not None and array.size < size:
+                raise ArrayError(f"kernel {name} needs an array of {size} elements, got {array.size}")
+        passed = tuple(
+            self._argument(f"argument {i} of kernel {name}", argument, kind, dtype)
+            for i, (argument, kind) in enumerate(zip(arguments, expected, strict=True))
+        )
+        self._function(name, dtype)((blocks,), (BLOCK,), passed)
+
+    def _argument(self, what: str, argument: Any, kind: str, dtype: str) -> Any:
+        if kind in _SCALARS:
+            return _SCALARS[kind](argument)
+        if argument is None:
+            return _NULL
+        wanted = {REAL: dtype, NUMBERS: "float64"}.get(kind, kind)
+        if not isinstance(argument, self._cupy.ndarray) or argument.dtype != wanted:
+            found = getattr(argument, "dtype", type(argument).__name__)
+            raise ArrayError(f"{what} must be a cupy.ndarray of {wanted}, got {found}")
+        if not argument.flags.c_contiguous:
+            raise ArrayError(f"{what} must lie in one piece, row by row, got strides {argument.strides}")
+        if argument.device.id != self._cupy.cuda.Device().id:
+            raise ArrayError(f"{what} is on device {argument.device.id}, which is not the current one")
+        return argument
+
+
+@cache
+def _compiled(cupy: Any, real: str) -> Any:
+    return cupy.RawModule(code=source(), options=("--std=c++17", f"-DREAL={real}"))

@@ -1,0 +1,78 @@
+"""An optimizer's step by the kernels of its backend: update and projection of a matrix in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from minidrop.backends import Moving
+from minidrop.optim.groups import Group, group_of
+from minidrop.optim.max_norm import MaxNorm
+
+if TYPE_CHECKING:
+    from minidrop.optim.optimizer import Optimizer
+
+
+class _Launch(NamedTuple):
+    """Neighbours in the arena that are treated alike; `rows`: how many are limited to which length."""
+
+    where: slice
+    group: Group
+    rows: tuple[int, float] | None
+
+
+class KernelStep:
+    """The step of one optimizer, where its backend has kernels and one of them is its formula.
+
+    The optimizer's `update` stays the definition: its array operations are what a kernel is held to, and what
+    a formula without a kernel is computed by.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self._numbers: Any = None
+
+    def numbers(self) -> Any:
+        """Where kernels find the optimizer's moving numbers, as they are now; None without kernels."""
+        optimizer = self.optimizer
+        backend = optimizer.parameters.backend
+        if not backend.has_kernels:
+            return None
+        moving = Moving(lr=optimizer.lr, momentum=getattr(optimizer, "momentum", 0.0))
+        counts: dict[str, Any] = {
+            name: n for name, n in optimizer.scalars().items() if name in moving._fields
+        }
+        moving = moving._replace(**counts)
+        self._numbers = backend.numbers(moving, self._numbers)
+        return self._numbers
+
+    def step(self) -> bool:
+        """Update and project all parameters; False, with nothing done, if there is no kernel for it."""
+        optimizer = self.optimizer
+        arena, numbers, formula = optimizer.parameters, self.numbers(), optimizer.formula()
+        if numbers is None or formula is None:
+            return False
+        backend, projections = arena.backend, optimizer.projections
+        in_kernels = len(projections) == 1 and type(projections[0]) is MaxNorm
+        flat = (arena.flat_values, arena.flat_gradients, *optimizer.state.values())
+        for launch in self._launches(projections[0].lengths(arena) if in_kernels else {}):
+            arrays = [array[launch.where] for array in flat]
+            lr_scale, decay = launch.group.lr_scale, optimizer.decay_of(launch.group)
+            backend.update(formula, numbers, arrays, lr_scale, decay, optimizer.decoupled, launch.rows)
+        if not in_kernels:
+            optimizer.project()
+        return True
+
+    def _launches(self, limits: Mapping[str, float]) -> Iterator[_Launch]:
+        arena, groups = self.optimizer.parameters, self.optimizer.groups
+        pending: _Launch | None = None
+        for name, where in arena.slices().items():
+            rows = (arena[name].shape[0], limits[name]) if name in limits else None
+            launch = _Launch(where, group_of(name, groups), rows)
+            if pending is not None and pending.rows is rows is None and pending.group == launch.group:
+                launch = launch._replace(where=slice(pending.where.start, where.stop))
+            elif pending is not None:
+                yield pending
+            pending = launch
+        if pending is not None:
+            yield pending

@@ -1,0 +1,153 @@
+"""What every kernel must do: the plain definition of its name, on inputs that sit around its edges.
+
+Each check takes the CuPy backend and raises AssertionError if the two differ. Tests call them with what
+hypothesis finds; the mutants of kernels call them with a kernel that is broken.
+"""
+
+import numpy as np
+from plain import PlainBackend
+from tolerances import FLOAT32_ROUNDING, FLOAT64_ROUNDING, ROW_NORM_EPS
+
+from minidrop.backends import Draw, Moving, Scaling, Workspace
+from minidrop.streams import Stream
+
+ROUNDING = {"float32": FLOAT32_ROUNDING, "float64": FLOAT64_ROUNDING}
+PLAIN = PlainBackend()
+
+
+def assert_close(device, actual, expected, dtype, size=1.0):
+    """Equal but for the order of sums of numbers up to `size`."""
+    actual = device.to_host(actual)
+    assert actual.dtype == dtype
+    tolerance = ROUNDING[dtype] * size
+    np.testing.assert_allclose(actual, expected, rtol=ROUNDING[dtype], atol=tolerance)
+
+
+def check_mask(device, n, start, threshold, stream, step, in_numbers=False):
+    """The bits of NumPy's generator; also when the step is read from the device."""
+    numbers = device.numbers(Moving(0.1, steps=step)) if in_numbers else None
+    expected = stream.lanes(n, step, start) >= threshold
+    keep = device.asarray(~expected)  # so that an element that nobody writes is wrong
+    device.keep_mask(stream, 12345 if in_numbers else step, threshold, keep, start, numbers)
+    np.testing.assert_array_equal(device.to_host(keep), expected)
+
+
+def check_bias_relu_dropout(device, shape, dtype, keep_kind, has_bias, scale, seed, start=0):
+    """Exactly, since nothing is summed; a drawn mask is left where it can be read."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=shape).astype(dtype)
+    z.flat[rng.integers(z.size)] = np.nan
+    bias = rng.normal(size=shape[1]).astype(dtype) if has_bias else None
+    stream, threshold = Stream(seed), 20000
+    masks = {
+        "none": None,
+        "element": rng.random(shape) < 0.5,
+        "feature": rng.random(shape[1]) < 0.5,
+        "drawn": (stream.lanes(z.size, 3, start) >= threshold).reshape(shape),
+        "of everything": np.broadcast_to(rng.random() < 0.5, shape),
+    }
+    expected, keep = z.copy(), masks[keep_kind]
+    PLAIN.bias_relu_dropout(expected, bias, keep, scale, Workspace(np))
+
+    actual = device.asarray(z)
+    there = None if keep is None else device.asarray(np.ascontiguousarray(keep))
+    if keep_kind == "of everything":
+        there = device.xp.broadcast_to(device.asarray(keep[0, 0]), shape)
+    if keep_kind == "drawn":
+        there = Draw(stream, 3, threshold, device.asarray(~keep), start)
+    on_device = None if bias is None else device.asarray(bias)
+    device.bias_relu_dropout(actual, on_device, there, scale, Workspace(device.xp))
+    np.testing.assert_array_equal(device.to_host(actual), expected)
+    if keep_kind == "drawn":
+        np.testing.assert_array_equal(device.to_host(there.keep), keep)
+
+
+def check_relu_dropout_backward(device, shape, dtype, scale, seed):
+    """Exactly, with outputs of 0 and of the smallest number above it."""
+    rng = np.random.default_rng(seed)
+    dy = rng.normal(size=shape).astype(dtype)
+    y = rng.choice(np.array([0, 1, np.finfo(dtype).smallest_subnormal], dtype), size=shape)
+    actual, expected = device.asarray(dy), dy.copy()
+    device.relu_dropout_backward(actual, device.asarray(y), scale, Workspace(device.xp))
+    PLAIN.relu_dropout_backward(expected, y, scale, Workspace(np))
+    np.testing.assert_array_equal(device.to_host(actual), expected)
+
+
+def check_gather(device, rows, columns, dtype, pixels, seed):
+    """Batches from bytes and from numbers, as the backend asks for them."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (rows + 5, columns)).astype(pixels)
+    indices, scaling = rng.permutation(rows + 5)[:rows], Scaling(255, 0.3, 0.7)
+    x = device.xp.empty((rows, columns), dtype)
+    device.gather(device.asarray(images), device.asarray(indices), scaling, x, Workspace(device.xp))
+    expected = PLAIN.gather(images, indices, scaling, np.empty((rows, columns), dtype), Workspace(np))
+    assert_close(device, x, expected, dtype)
+
+
+def check_gather_by_step(device, launch, dtype, rows, columns, batches, step, seed):
+    """The batch of a step in its epoch, with its labels, and with the network's input dropout drawn on it."""
+    rng = np.random.default_rng(seed)
+    n = rows * batches
+    images, labels = rng.integers(0, 256, (n, columns)).astype("uint8"), rng.integers(0, 10, n)
+    order, stream, threshold = rng.permutation(n), Stream(seed), 20000
+    x, batch_labels = device.xp.empty((rows, columns), dtype), device.xp.empty(rows, "int64")
+    keep = device.xp.empty((rows, columns), bool)
+    numbers = device.numbers(Moving(0.1, steps=step)).array
+    device_arrays = [device.asarray(a) for a in (images, labels, order)]
+    sizes = (rows, columns, batches, 255.0, 0.3, 0.7)
+    masked = (1.25, keep, True, threshold, *stream.key, 0, numbers)
+    launch("gather_bytes", dtype, 3, *device_arrays, *sizes, x, batch_labels, *masked)
+
+    chosen = order[step % batches * rows :][:rows]
+    kept = (stream.lanes(rows * columns, step) >= threshold).reshape(rows, columns)
+    expected = ((images[chosen].astype(dtype) / 255 - 0.3) / 0.7) * kept * 1.25
+    assert_close(device, x, expected.astype(dtype), dtype)
+    np.testing.assert_array_equal(device.to_host(batch_labels), labels[chosen])
+    np.testing.assert_array_equal(device.to_host(keep), kept)
+
+
+def check_softmax(device, rows, classes, dtype, scale, spread, seed, labels_as="int64"):
+    """Loss and gradient, at logits up to hundreds of times `spread`."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, spread, (rows, classes)).astype(dtype)
+    labels = rng.integers(0, classes, rows).astype(labels_as)
+    gradient, expected = device.xp.empty((rows, classes), dtype), np.empty((rows, classes), dtype)
+    arrays = device.asarray(logits), device.asarray(labels)
+    loss = device.softmax_cross_entropy(*arrays, scale, gradient, Workspace(device.xp))
+    plain = PLAIN.softmax_cross_entropy(logits, labels, scale, expected, Workspace(np))
+    assert loss.shape == ()
+    assert_close(device, loss, plain, dtype, size=scale * rows * (1 + spread))
+    assert_close(device, gradient, expected, dtype, size=max(1, spread))
+
+
+def check_column_sums(device, rows, columns, dtype, seed):
+    matrix = np.random.default_rng(seed).normal(size=(rows, columns)).astype(dtype)
+    sums = device.xp.empty(columns, dtype)
+    device.column_sums(device.asarray(matrix), sums)
+    assert_close(
+        device, sums, matrix.sum(axis=0, dtype="float64"), dtype, size=np.abs(matrix).sum(axis=0).max()
+    )
+
+
+def check_row_norms(device, rows, columns, dtype, limit, seed):
+    """Squared lengths, and the projection, which leaves rows within the limit as they are."""
+    rng = np.random.default_rng(seed)
+    matrix = (rng.normal(size=(rows, columns)) * rng.choice([0.1, 1, 10], (rows, 1))).astype(dtype)
+    matrix[rng.integers(rows)] = 0
+    squared = device.squared_row_norms(device.asarray(matrix))
+    exact = (matrix.astype("float64") ** 2).sum(axis=1)
+    np.testing.assert_allclose(device.to_host(squared), exact, rtol=ROUNDING[dtype])
+
+    projected = device.asarray(matrix)
+    device.limit_row_norms(projected, limit, Workspace(device.xp))
+    check_projected(device.to_host(projected), matrix, limit)
+
+
+def check_projected(projected, matrix, limit):
+    """Rows within the limit keep their bits, longer ones their direction."""
+    lengths = np.sqrt((matrix.astype("float64") ** 2).sum(axis=1))
+    eps = np.finfo(matrix.dtype).eps * ROW_NORM_EPS
+    within = lengths < limit * (1 - eps)
+    np.testing.assert_array_equal(projected[within], matrix[within])
+    factor = np.where(within, 1, limit / np.maximum(lengths, limit))[:, None]
+    np.testing.assert_allclose(projected, matrix * factor, rtol=2 * eps, atol=0)
