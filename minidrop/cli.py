@@ -1,4 +1,4 @@
-"""The command line: minidrop train, eval, info and data."""
+"""The command line: minidrop train, eval, reproduce, sweep, info and data."""
 
 import functools
 import inspect
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from minidrop.errors import DivergenceError, Interrupted, MinidropError
+from minidrop.experiments.commands import reproduce, sweep
 
 app = typer.Typer(
     help="Dropout networks by hand: every backward pass written out, on NumPy or CuPy.",
@@ -148,6 +149,8 @@ def _with_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 app.command("train")(_with_options(train))
+app.command("reproduce")(reproduce)
+app.command("sweep")(sweep)
 
 
 @app.command("eval")

@@ -38,6 +38,10 @@ class CheckpointError(MinidropError, ValueError):
     """A checkpoint or a run folder that is damaged, foreign or of another model."""
 
 
+class ExperimentError(MinidropError, RuntimeError):
+    """An experiment of which no part could be run."""
+
+
 class Interrupted(MinidropError):  # noqa: N818 - a request, no error
     """A training run that was asked to stop, by Ctrl-C or a termination signal, and has saved its state."""
 

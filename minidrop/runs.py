@@ -12,7 +12,7 @@ summary.json            the result
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ from minidrop.versions import versions
 
 #: what may change when a run is resumed, since the weights so far do not depend on it
 RESUMABLE = ("epochs", "checkpoint_every", "data_dir")
+#: what makes a model of a configuration
+Builder = Callable[[TrainConfig], Sequential]
 #: examples that are evaluated at a time
 EVALUATION_BATCH = 1000
 HOLDS_ANOTHER = "{} holds another run: choose another folder with --run, or go on with that run by --resume"
@@ -51,6 +53,7 @@ class Run:
     Args:
         config: every choice.
         folder: where the run is written; by default the next free one of runs/DATASET-001, -002, ...
+        build: what makes the model of the configuration, if not `build_model`.
 
     Raises:
         ArgumentError, DataError, BackendError: if the configuration cannot be built.
@@ -58,7 +61,9 @@ class Run:
 
     folder: Path
 
-    def __init__(self, config: TrainConfig, folder: Path | None = None) -> None:
+    def __init__(
+        self, config: TrainConfig, folder: Path | None = None, *, build: Builder | None = None
+    ) -> None:
         self.config = config
         self._config_changed = False
         if folder is not None:
@@ -66,7 +71,7 @@ class Run:
         self.state = TrainingState()
         self.dataset: Dataset = load(config.dataset, config.data_dir)
         check_fit(config, self.dataset)
-        self.model: Sequential = build_model(config)
+        self.model: Sequential = (build or build_model)(config)
         optimizer = build_optimizer(config, self.model)
         self.schedules = build_schedules(config, optimizer)
         self.step = TrainStep(self.model, SoftmaxCrossEntropy(backend=self.model.backend), optimizer)
@@ -208,7 +213,11 @@ class Run:
 
 
 def open_run(
-    folder: str | Path, explicit: Mapping[str, Any] | None = None, changeable: Sequence[str] = RESUMABLE
+    folder: str | Path,
+    explicit: Mapping[str, Any] | None = None,
+    changeable: Sequence[str] = RESUMABLE,
+    *,
+    build: Builder | None = None,
 ) -> Run:
     """The run in `folder`, with `explicit` changes to what may change.
 
@@ -230,7 +239,7 @@ def open_run(
                 f"{folder} is a run with {key} {before}; it cannot go on with {value}: start a new run, or "
                 f"leave {key} out"
             )
-    run = Run(changed, folder)
+    run = Run(changed, folder, build=build)
     run._config_changed = changed != config
     return run
 

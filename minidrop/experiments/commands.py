@@ -1,0 +1,163 @@
+"""The commands `minidrop reproduce` and `minidrop sweep`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from minidrop.experiments.experiment import Experiment, Plan
+    from minidrop.experiments.reproduce import Outcome
+    from minidrop.experiments.runner import Told
+
+Jobs = Annotated[int, typer.Option(min=1, help="How many jobs to run at a time.")]
+Backend = Annotated[str | None, typer.Option(help="numpy or cupy; else MINIDROP_BACKEND, else numpy.")]
+DataDir = Annotated[
+    str | None, typer.Option(help="Folder with MNIST/raw; else MINIDROP_DATA, else the user cache.")
+]
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(help="An experiment; --list shows them.", show_default=False)] = "",
+    list_all: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Run all experiments, one after another.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="On the embedded digits, in seconds.")] = False,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many; else what each experiment says.")
+    ] = None,
+    jobs: Jobs = 1,
+    backend: Backend = None,
+    data_dir: DataDir = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; else runs/reproduce/NAME.")] = None,
+) -> None:
+    """Run an experiment of the documents, and show its numbers beside the published ones.
+
+    What is finished stays finished: the same command again goes on where it
+    stopped. A report.html with all tables and figures is in the folder.
+    """
+    from minidrop.experiments import NAMES, Plan, experiment
+
+    if list_all:
+        _list()
+        return
+    if bool(name) == everything:
+        raise typer.BadParameter("name one experiment, or say --all or --list")
+    plan = Plan(quick, seeds, backend, data_dir)
+    broken = []
+    for each in NAMES if everything else [name]:
+        folder = Path(out or "runs/reproduce") / (f"{each}-quick" if quick else each)
+        if out is not None and not everything:
+            folder = out
+        outcome = _run(experiment(each), plan, folder, jobs)
+        if outcome.broken:
+            broken.append(each)
+    if broken:
+        typer.echo(f"not as it must be: {', '.join(broken)}", err=True)
+        raise typer.Exit(1)
+
+
+def sweep(
+    config: Annotated[
+        Path, typer.Argument(help="TOML file with a grid or a list of runs.", show_default=False)
+    ],
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many; else what the file says.")] = None,
+    jobs: Jobs = 1,
+    backend: Backend = None,
+    data_dir: DataDir = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; else runs/sweep/NAME.")] = None,
+) -> None:
+    """Train every configuration of a grid or a list, several seeds each, and compare them.
+
+    The file is described in README.md; the outputs are those of reproduce.
+    """
+    from minidrop.experiments import Plan
+    from minidrop.experiments.sweep import read_sweep
+
+    study = read_sweep(config)
+    outcome = _run(study, Plan(False, seeds, backend, data_dir), out or Path("runs/sweep") / study.name, jobs)
+    if outcome.broken:
+        raise typer.Exit(1)
+
+
+def _list() -> None:
+    from rich.table import Table
+
+    from minidrop.experiments import NAMES, experiment
+
+    table = Table("name", "ids", "data", "about", "question")
+    for name in NAMES:
+        this = experiment(name)
+        table.add_row(name, ", ".join(this.ids), this.data, this.duration, this.question)
+    _console().print(table)
+
+
+def _run(experiment: "Experiment", plan: "Plan", folder: Path, processes: int) -> "Outcome":
+    from minidrop.errors import Interrupted
+    from minidrop.experiments.reproduce import reproduce
+
+    typer.echo(f"{experiment.name}: {experiment.question}")
+    try:
+        with _progress(experiment.name) as told:
+            outcome = reproduce(experiment, plan, folder, processes=processes, told=told)
+    except (Interrupted, KeyboardInterrupt) as error:
+        what = str(error) or "interrupted"
+        raise Interrupted(f"{what}; the same command goes on where this stopped") from None
+    _show(outcome)
+    return outcome
+
+
+@contextmanager
+def _progress(name: str) -> "Iterator[Told]":
+    """A live bar where the output is a terminal, a line for each job where it is not."""
+    console = _console()
+    if not console.is_terminal:
+        yield lambda key, done, total, error: console.print(
+            f"{done}/{total} {key}{f': {error}' if error else ''}"
+        )
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(name, total=None)
+
+        def told(key: str, done: int, total: int, error: str | None) -> None:
+            progress.update(task, completed=done, total=total, description=key)
+            if error:
+                progress.console.print(f"{key}: {error}")
+
+        yield told
+
+
+def _show(outcome: "Outcome") -> None:
+    from rich.table import Table
+
+    console, findings = _console(), outcome.findings
+    if findings.quantities:
+        table = Table("quantity", "published", "ours", "verdict")
+        for quantity in findings.quantities:
+            table.add_row(quantity.name, quantity.published_text(), quantity.text(), quantity.verdict)
+        console.print(table)
+    if findings.claims:
+        table = Table("claim", "here", "verdict")
+        for claim in findings.claims:
+            table.add_row(claim.text, claim.detail, claim.verdict)
+        console.print(table)
+    for key, error in outcome.failed.items():
+        console.print(f"job {key} failed: {error}; see {outcome.folder / 'jobs' / key / 'error.txt'}")
+    console.print(f"report: {outcome.folder / 'report.html'}")
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False)

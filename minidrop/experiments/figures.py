@@ -1,0 +1,57 @@
+"""What the figures of the experiments share: a size for the width of a page, colours, bands over seeds."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidrop.experiments.verdicts import interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: colour-blind safe (Okabe & Ito 2008)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+#: inches, for a page's width at a readable size
+WIDTH = 8.0
+
+
+def panels(rows: int = 1, columns: int = 1, height: float = 3.6, **options: Any) -> "tuple[Figure, Any]":
+    """A figure of the width of a page with rows x columns axes, an array of that shape.
+
+    >>> figure, axes = panels(1, 2)
+    >>> axes.shape
+    (1, 2)
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
+    for one in axes.flat:
+        one.grid(alpha=0.25)
+    return figure, axes
+
+
+def band(
+    axes: Any, x: Sequence[float], curves: Sequence[Sequence[float]], label: str, colour: str, **style: Any
+) -> None:
+    """Draw the mean over seeds of curves of one length, with its 95 % interval as a band."""
+    columns = list(zip(*curves, strict=True))
+    means, halves = np.array([interval(column) for column in columns]).T
+    marker = "o" if len(means) < 3 else None
+    axes.plot(x, means, label=label, color=colour, marker=marker, **style)
+    if len(curves) > 1:
+        axes.fill_between(x, means - halves, means + halves, color=colour, alpha=0.2, linewidth=0)
+
+
+def label(axes: Any, x: str, y: str, title: str = "", *, legend: bool = True, epochs: bool = False) -> None:
+    """Name the axes, with units; ticks at whole numbers where x counts epochs."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_title(title, fontsize="medium")
+    if epochs:
+        from matplotlib.ticker import MaxNLocator
+
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if legend:
+        axes.legend(fontsize="small")

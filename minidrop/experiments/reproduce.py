@@ -1,0 +1,163 @@
+"""From an experiment to its folder: jobs, analysis, results.json, tables, figures and report.html."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from minidrop.checkpoint import replacing
+from minidrop.errors import ExperimentError
+from minidrop.experiments.experiment import Drawing, Experiment, Findings, Plan
+from minidrop.experiments.report import render
+from minidrop.experiments.runner import Told, check_plan, claimed, run_jobs
+from minidrop.experiments.verdicts import DIFFERS, Quantity
+from minidrop.versions import versions
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An experiment that was run: where it is, what it found, and the jobs that failed, with why."""
+
+    experiment: Experiment
+    folder: Path
+    findings: Findings
+    failed: dict[str, str]
+
+    @property
+    def broken(self) -> bool:
+        """Whether a job failed, or what must be exact is not."""
+        exact = [quantity.verdict for quantity in self.findings.quantities if quantity.rule == "exact"]
+        exact += [claim.verdict for claim in self.findings.claims if claim.exact]
+        return bool(self.failed) or DIFFERS in exact
+
+
+def reproduce(
+    experiment: Experiment,
+    plan: Plan,
+    folder: Path,
+    *,
+    processes: int = 1,
+    told: Told = lambda *_: None,
+) -> Outcome:
+    """Run an experiment, or what is left of it, in `folder`, and write all that is to be read there.
+
+    Raises:
+        CheckpointError: if another process works in the folder, or it holds another plan.
+        ExperimentError: if every job failed.
+    """
+    since = time.perf_counter()
+    failed: dict[str, str] = {}
+
+    def listen(key: str, done: int, total: int, error: str | None) -> None:
+        if error is not None:
+            failed[key] = error
+        told(key, done, total, error)
+
+    with claimed(folder):
+        check_plan(experiment, plan, folder)
+        jobs = experiment.jobs(plan)
+        results = run_jobs(jobs, folder, processes, listen)
+        if jobs and not results:
+            key, error = next(iter(failed.items()))
+            raise ExperimentError(
+                f"{experiment.name}: all {len(jobs)} jobs failed, the first with {error}; see "
+                f"{folder / 'jobs' / key / 'error.txt'}"
+            )
+        findings = experiment.analyse(plan, results)
+        if plan.quick:
+            findings = only_exact(findings)
+        outcome = Outcome(experiment, folder, findings, failed)
+        files = [path for drawing in findings.drawings for path in _draw(drawing, folder)]
+        about = {
+            "experiment": experiment.name,
+            "ids": experiment.ids,
+            "question": experiment.question,
+            "plan": asdict(plan),
+            "seconds": round(time.perf_counter() - since, 1),
+            "versions": versions(),
+        }
+        numbers = {
+            "quantities": [_numbers(quantity) for quantity in findings.quantities],
+            "claims": [asdict(claim) | {"verdict": claim.verdict} for claim in findings.claims],
+            "tables": [asdict(table) for table in findings.tables],
+            "notes": findings.notes,
+            "failed": failed,
+        }
+        jobs_done = {job.key: {"arguments": job.arguments, "result": results.get(job.key)} for job in jobs}
+        _write(
+            folder / "results.json",
+            json.dumps(_finite(about | numbers | {"jobs": jobs_done}), indent=1) + "\n",
+        )
+        _write(folder / "quantities.csv", _csv(_HEADER, map(_row, findings.quantities)))
+        for i, table in enumerate(findings.tables, start=1):
+            _write(folder / f"table-{i}.csv", _csv(table.columns, table.rows))
+        _write(folder / "report.html", render(outcome, about, files))
+    return outcome
+
+
+def only_exact(findings: Findings) -> Findings:
+    """Without a verdict on what a quick run, of other data and few steps, cannot say anything of."""
+    quantities = [q if q.rule == "exact" else replace(q, judge=False) for q in findings.quantities]
+    claims = [claim if claim.exact else replace(claim, holds=None) for claim in findings.claims]
+    return replace(findings, quantities=quantities, claims=claims)
+
+
+_HEADER = (
+    "quantity",
+    "published",
+    "mean",
+    "half width of the 95 % interval",
+    "values",
+    "rule",
+    "tolerance",
+    "verdict",
+)
+
+
+def _numbers(quantity: Quantity) -> dict[str, Any]:
+    half = quantity.half if isfinite(quantity.half) else None
+    return asdict(quantity) | {"mean": quantity.mean, "half": half, "verdict": quantity.verdict}
+
+
+def _row(quantity: Quantity) -> Sequence[Any]:
+    found = _numbers(quantity)
+    values = " ".join(map(repr, quantity.ours))
+    keys = ("name", "published", "mean", "half", "", "rule", "tolerance", "verdict")
+    return [values if not key else found[key] for key in keys]
+
+
+def _csv(header: Sequence[str], rows: Any) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _draw(drawing: Drawing, folder: Path) -> list[Path]:
+    paths = [folder / f"{drawing.name}.{suffix}" for suffix in ("png", "svg")]
+    for path in paths:
+        with replacing(path) as temporary:
+            drawing.figure.savefig(temporary, format=path.suffix[1:], dpi=150)
+    return paths
+
+
+def _finite(value: Any) -> Any:
+    """With null for what JSON has no number for."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,150 @@
+"""Running an experiment's jobs, side by side, in a folder that remembers what is done.
+
+    FOLDER/plan.json              what is being run; another plan is refused
+    FOLDER/jobs/KEY/result.json   a finished job, with its arguments
+    FOLDER/jobs/KEY/error.txt     a failed one's traceback; it is tried again the next time
+
+A job that was killed begins again, or goes on if it is a training run. The jobs are joblib's: in as many
+processes as asked for, which share the processors' threads, and on a Dask cluster inside
+`joblib.parallel_config(backend="dask")`.
+"""
+
+import json
+import os
+import re
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from joblib import Parallel, delayed
+
+from minidrop.checkpoint import replacing
+from minidrop.errors import CheckpointError, Interrupted, check_count
+from minidrop.experiments.experiment import Experiment, Job, Plan, Result
+
+#: told after each job: its key, how many are done, of how many, and what went wrong with it, if anything
+Told = Callable[[str, int, int, str | None], object]
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder inside a `with` block.
+
+    Raises:
+        CheckpointError: if one works in it already, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise CheckpointError(
+            f"another process works in {folder}: wait for it, or choose another folder"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot work in the folder {folder}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
+    """Write down what the folder is for, or hold it against what it was for before.
+
+    Raises:
+        CheckpointError: naming the difference.
+    """
+    wanted = {"experiment": experiment.name} | asdict(plan)
+    path = folder / "plan.json"
+    if not path.exists():
+        _write(path, wanted)
+        return
+    found = _read(path)
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise CheckpointError(
+                f"{folder} holds a run with {name} {found.get(name)}, not {value}: use another --out"
+            )
+
+
+def run_jobs(
+    jobs: Sequence[Job], folder: Path, processes: int = 1, told: Told = lambda *_: None
+) -> dict[str, Result]:
+    """Run what is not done yet, and return the results by key; those of jobs that failed are missing.
+
+    Raises:
+        CheckpointError: if a finished job of that key had other arguments, or the folder cannot be written to.
+    """
+    check_count("jobs", processes)
+    keys = [job.key for job in jobs]
+    if len(set(keys)) < len(keys) or not all(re.fullmatch(r"[\w.=-]+", key) for key in keys):
+        raise ValueError(f"the keys of jobs must be names of folders, each its own: {keys}")
+    results = {job.key: found for job in jobs if (found := _finished(job, folder)) is not None}
+    done = 0
+    for job in jobs:
+        if job.key in results:
+            done += 1
+            told(job.key, done, len(jobs), None)
+    waiting = [job for job in jobs if job.key not in results]
+    parallel = Parallel(n_jobs=processes, return_as="generator_unordered")
+    for key, result, error in parallel(delayed(_run)(job, folder) for job in waiting):
+        done += 1
+        told(key, done, len(jobs), error)
+        if result is not None:
+            results[key] = result
+    return {key: results[key] for key in keys if key in results}
+
+
+def _run(job: Job, folder: Path) -> tuple[str, Result | None, str | None]:
+    place = folder / "jobs" / job.key
+    error_path = place / "error.txt"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        result = job.work(place, **job.arguments)
+        _write(place / "result.json", {"arguments": _plain(job.arguments), "result": result})
+        error_path.unlink(missing_ok=True)
+    except Interrupted:  # a request to stop, which is for all jobs
+        raise
+    except Exception as error:  # whatever else a job raises, the others go on
+        error_path.write_text(traceback.format_exc(), encoding="utf-8")
+        return job.key, None, f"{type(error).__name__}: {error}"
+    return job.key, result, None
+
+
+def _finished(job: Job, folder: Path) -> Result | None:
+    path = folder / "jobs" / job.key / "result.json"
+    if not path.exists():
+        return None
+    found = _read(path)
+    wanted = _plain(job.arguments)
+    if found.get("arguments") != wanted:
+        before = found.get("arguments") or {}
+        name = next((name for name in wanted if before.get(name) != wanted[name]), "its arguments")
+        raise CheckpointError(
+            f"{path.parent} was run with another {name}: choose another folder or delete it"
+        )
+    result: Result = found["result"]
+    return result
+
+
+def _plain(values: Mapping[str, Any]) -> Any:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(values))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}; delete it to run that part again") from None
+    return found
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + os.linesep, encoding="utf-8")
