@@ -28,7 +28,7 @@ def test_every_operation_agrees_with_pytorch(device, capsys, dtype):
 
 def test_train_and_eval_on_the_device(device, minidrop):
     for backend in ("cupy", "numpy"):
-        arguments = ["--layers", "64-32-10", "--epochs", 2, "--dtype", "float64", "--run", backend]
+        arguments = ["--layers", "64-32-16-10", "--epochs", 2, "--dtype", "float64", "--run", backend]
         code, out, err = minidrop("train", "--backend", backend, *arguments)
         assert code == 0, err
     lines = {}

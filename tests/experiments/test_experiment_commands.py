@@ -1,0 +1,131 @@
+"""`minidrop reproduce` and `minidrop sweep` from the outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from minidrop.experiments import NAMES, experiment
+
+
+def test_the_list_names_every_experiment_once(minidrop, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = minidrop("reproduce", "--list")
+    assert code == 0
+    for name in NAMES:
+        assert out.count(f" {name} ") == 1
+        assert experiment(name).name == name
+
+
+def test_the_ids_are_those_of_the_documents_and_each_is_there_once():
+    """All experiments but those that need convolution or batch normalisation: 002-4, 002-6, 002-7."""
+    ids = sorted(one for name in NAMES for one in experiment(name).ids)
+    expected = ["000-1", "000-2", "000-Q1", "000-Q2", "000-Q3", *(f"001-{i}" for i in range(1, 6))]
+    expected += ["002-1", "002-2", "002-3", "002-5", "003-1", "003-2"]
+    expected += [*(f"003-Q{i}" for i in (1, 2, 3, 5, 6, 7)), *(f"004-{i}" for i in range(1, 11))]
+    assert ids == sorted(expected)
+
+
+def test_an_experiment_by_name(minidrop, tmp_path):
+    code, out, err = minidrop("reproduce", "golden-dropout", "--quick")
+    assert code == 0, err
+    assert "agrees" in out
+    assert "report: runs/reproduce/golden-dropout-quick/report.html" in out
+    assert (tmp_path / "runs/reproduce/golden-dropout-quick/results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reproduce"], "name one experiment, or say --all or --list"),
+        (["reproduce", "golden-dropout", "--all"], "name one experiment, or say --all or --list"),
+        (["reproduce", "golden-droput"], "golden-dropout"),
+        (["reproduce", "golden-dropout", "--jobs", 0], "greater than or equal to 1"),
+        (["sweep", "nothing.toml"], "cannot read the configuration nothing.toml"),
+    ],
+)
+def test_bad_input_is_one_line(minidrop, arguments, message):
+    code, _, err = minidrop(*arguments)
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+SWEEP = """
+name = "small"
+seeds = 2
+[base]
+layers = "64-16-16-10"
+epochs = 2
+[grid]
+lr = [0.1, 0.5]
+[[runs]]
+optimizer = "adam"
+dropout = 0
+"""
+
+
+def test_a_sweep_of_a_grid_and_a_list(minidrop, tmp_path):
+    (tmp_path / "small.toml").write_text(SWEEP)
+    code, out, err = minidrop("sweep", "small.toml", "--jobs", 2)
+    assert code == 0, err
+    folder = tmp_path / "runs/sweep/small"
+    results = json.loads((folder / "results.json").read_text())
+    assert len(results["jobs"]) == 6
+    assert {q["name"] for q in results["quantities"]} == {
+        "lr=0.1: test error [%]",
+        "lr=0.5: test error [%]",
+        "optimizer=adam, dropout=0: test error [%]",
+    }
+    means = [q["mean"] for q in results["quantities"]]
+    assert means == sorted(means)
+    assert all(len(q["ours"]) == 2 for q in results["quantities"])
+    assert (folder / "curves.svg").exists()
+    again, out, _ = minidrop("sweep", "small.toml")
+    assert again == 0
+    assert "6/6" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sedes = 3", "unknown key 'sedes'; the keys are name, seeds, base, grid, runs"),
+        ("name = 'x'", "has neither a grid nor runs"),
+        ("[grid]\nlr = 0.1", "grid.lr must be a list of values"),
+        ("[grid]\nlrr = [0.1]", "unknown key 'lrr'; did you mean lr"),
+        ("[grid]\nlr = [-1.0]", "lr must be a number in [0, inf), got -1.0"),
+        ("[grid]\nseed = [1, 2]", "has seeds = N at its beginning"),
+        ("grid = 3", "grid must be a table"),
+        ("runs = [1]", "runs must be a list of tables"),
+        ("seeds = 0\n[grid]\nlr = [0.1]", "seeds"),
+    ],
+)
+def test_a_sweep_that_says_something_wrong(minidrop, tmp_path, text, message):
+    (tmp_path / "bad.toml").write_text(text)
+    code, out, err = minidrop("sweep", "bad.toml")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_sweep_killed_half_way_goes_on(tmp_path):
+    """What was finished is not run again, and all is there in the end."""
+    (tmp_path / "s.toml").write_text(SWEEP.replace("epochs = 2", "epochs = 12"))
+    command = [sys.executable, "-m", "minidrop", "sweep", "s.toml"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    folder = tmp_path / "runs/sweep/small/jobs"
+    while process.poll() is None and len(list(folder.glob("*/result.json"))) < 2:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    finished = {path: path.stat().st_mtime_ns for path in folder.glob("*/result.json")}
+    assert 2 <= len(finished) < 6
+    assert process.returncode == 130, err
+    assert b"the same command goes on where this stopped" in err
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert b"6/6" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished

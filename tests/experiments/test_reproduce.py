@@ -1,0 +1,96 @@
+"""What a run leaves in its folder, and that a wrong number turns red."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+
+import made_up
+import pytest
+
+from minidrop.experiments import Plan
+from minidrop.experiments.reproduce import reproduce
+
+
+def test_everything_that_was_found_is_in_the_folder(tmp_path):
+    outcome = reproduce(made_up.squares(), Plan(), tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {
+        "results.json",
+        "quantities.csv",
+        "table-1.csv",
+        "squares.png",
+        "squares.svg",
+        "report.html",
+    }
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["experiment"] == "squares"
+    assert results["plan"] == {"quick": False, "seeds": None, "backend": None, "data_dir": None}
+    assert [(q["name"], q["verdict"]) for q in results["quantities"]] == [
+        ("mean of the squares", "agrees"),
+        ("2²", "agrees"),
+    ]
+    assert results["quantities"][0]["ours"] == [5 / 3, 2.0]
+    assert [claim["verdict"] for claim in results["claims"]] == ["agrees", "agrees"]
+    assert results["jobs"]["x=2"] == {"arguments": {"x": 2, "fail": False}, "result": {"square": 4}}
+    assert "numpy" in results["versions"]
+    with open(tmp_path / "table-1.csv") as file:
+        assert list(csv.reader(file)) == [["x", "x²"], ["0", "0"], ["1", "1"], ["2", "4"]]
+    with open(tmp_path / "quantities.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[1]["quantity"], rows[1]["published"], rows[1]["verdict"]) == ("2²", "4.0", "agrees")
+    assert not outcome.broken
+
+
+def test_a_wrong_exact_number_is_red_and_fails(tmp_path):
+    outcome = reproduce(made_up.squares(published=4.1), Plan(quick=True), tmp_path)
+    assert outcome.broken
+    assert '<td class="differs">differs</td>' in (tmp_path / "report.html").read_text()
+
+
+def test_a_quick_run_judges_only_what_must_be_exact(tmp_path):
+    reproduce(made_up.squares(), Plan(quick=True), tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [q["verdict"] for q in results["quantities"]] == ["not judged", "agrees"]
+    assert [claim["verdict"] for claim in results["claims"]] == ["not judged", "agrees"]
+    assert "A quick run" in (tmp_path / "report.html").read_text()
+
+
+def test_the_page_is_self_contained_and_escaped(tmp_path):
+    reproduce(made_up.squares(), Plan(), tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "Are squares &lt;square&gt;?" in page
+    assert "The squares &amp; their &lt;mean&gt;." in page
+    assert page.count("data:image/png;base64,") == 1
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert 'id="quantities"' in page
+    assert "minidrop reproduce squares" in page
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_in_a_browser(tmp_path, width):
+    """At the width of a desktop and of a phone: its tables and figures are there, and nothing sticks out."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium: install Debian's package chromium")
+    reproduce(made_up.squares(), Plan(), tmp_path)
+    page = tmp_path / "report.html"
+    script = (
+        "<script>document.title = JSON.stringify({tables: document.querySelectorAll('table').length, "
+        "figures: [...document.images].filter(i => i.naturalWidth > 0).length, "
+        "wide: document.documentElement.scrollWidth > window.innerWidth})</script>"
+    )
+    page.write_text(page.read_text().replace("</body>", f"{script}</body>"))
+    quiet = ("background-networking", "component-update", "sync", "quic", "gpu")
+    command = [chromium, "--headless", "--no-sandbox", "--no-first-run"]
+    command += [f"--disable-{what}" for what in quiet]
+    command += [
+        f"--window-size={width},900",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--dump-dom",
+        page.as_uri(),
+    ]
+    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    title = re.search(r"<title>(.*?)</title>", dom)[1].replace("&quot;", '"')
+    assert json.loads(title) == {"tables": 4, "figures": 1, "wide": False}

@@ -1,0 +1,109 @@
+"""Jobs run once, resume, fail alone, and keep others out of their folder."""
+
+import json
+import subprocess
+import sys
+
+import made_up
+import pytest
+
+from minidrop.errors import CheckpointError, ExperimentError, Interrupted
+from minidrop.experiments import Job, Plan
+from minidrop.experiments.reproduce import reproduce
+from minidrop.experiments.runner import claimed, run_jobs
+
+
+def times_run(folder, x):
+    return len((folder / "jobs" / f"x={x}" / "ran.txt").read_text().splitlines())
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_every_job_runs_once_whoever_asks_again(tmp_path, processes):
+    told = []
+    for _ in range(2):
+        outcome = reproduce(
+            made_up.squares(), Plan(), tmp_path, processes=processes, told=lambda *what: told.append(what)
+        )
+        assert not outcome.broken
+    assert [times_run(tmp_path, x) for x in range(3)] == [1, 1, 1]
+    assert sorted(key for key, *_ in told) == sorted(["x=0", "x=1", "x=2"] * 2)
+    assert [done for _, done, _, _ in told] == [1, 2, 3] * 2
+    assert {total for _, _, total, _ in told} == {3}
+
+
+def test_a_failed_job_does_not_lose_the_others_and_is_tried_again(tmp_path):
+    outcome = reproduce(made_up.squares(failing=(1,)), Plan(), tmp_path)
+    assert outcome.broken
+    assert outcome.failed == {"x=1": "ValueError: no square of 1 today"}
+    assert "Traceback" in (tmp_path / "jobs" / "x=1" / "error.txt").read_text()
+    assert json.loads((tmp_path / "results.json").read_text())["failed"] == outcome.failed
+    assert "no square of 1 today" in (tmp_path / "report.html").read_text()
+
+    (tmp_path / "jobs" / "x=1" / "mended").touch()
+    assert not reproduce(made_up.squares(failing=(1,)), Plan(), tmp_path).broken
+    assert [times_run(tmp_path, x) for x in range(3)] == [1, 2, 1]
+    assert not (tmp_path / "jobs" / "x=1" / "error.txt").exists()
+
+
+def test_if_every_job_fails_there_is_nothing_to_analyse(tmp_path):
+    with pytest.raises(
+        ExperimentError, match=r"squares: all 2 jobs failed, the first with ValueError: no square"
+    ):
+        reproduce(made_up.squares(2, failing=(0, 1)), Plan(), tmp_path)
+
+
+def test_two_processes_refuse_each_other_in_one_folder(tmp_path):
+    with claimed(tmp_path):
+        code = (
+            "import pathlib; from minidrop.experiments.runner import claimed\n"
+            f"with claimed(pathlib.Path({str(tmp_path)!r})): pass"
+        )
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert other.returncode != 0
+    assert f"another process works in {tmp_path}: wait for it, or choose another folder" in other.stderr
+    with claimed(tmp_path):
+        pass  # it is free again
+
+
+def test_another_plan_in_the_folder_is_refused(tmp_path):
+    reproduce(made_up.squares(), Plan(seeds=2), tmp_path)
+    with pytest.raises(CheckpointError, match="holds a run with seeds 2, not 3"):
+        reproduce(made_up.squares(), Plan(seeds=3), tmp_path)
+    assert json.loads((tmp_path / "plan.json").read_text())["seeds"] == 2
+
+
+def test_a_job_with_other_arguments_is_not_taken_for_done(tmp_path):
+    run_jobs([Job("a", made_up.square, {"x": 1})], tmp_path)
+    with pytest.raises(CheckpointError, match="was run with another x"):
+        run_jobs([Job("a", made_up.square, {"x": 2})], tmp_path)
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    run_jobs([Job("a", made_up.square, {"x": 1})], tmp_path)
+    path = tmp_path / "jobs" / "a" / "result.json"
+    path.write_text("{")
+    with pytest.raises(CheckpointError, match=f"cannot read {path}.*delete it"):
+        run_jobs([Job("a", made_up.square, {"x": 1})], tmp_path)
+
+
+@pytest.mark.parametrize("keys", [["a", "a"], ["a b"], ["../a"], [""]])
+def test_keys_are_names_of_folders_each_its_own(tmp_path, keys):
+    with pytest.raises(ValueError, match="keys of jobs"):
+        run_jobs([Job(key, made_up.square, {"x": 1}) for key in keys], tmp_path)
+
+
+def test_a_request_to_stop_stops_all_jobs(tmp_path):
+    def interrupted(folder):
+        raise Interrupted("saved")
+
+    ran = []
+    with pytest.raises(Interrupted):
+        run_jobs([Job("a", interrupted), Job("b", lambda folder: ran.append(1))], tmp_path)
+    assert not ran
+    assert not (tmp_path / "jobs" / "a" / "error.txt").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="cannot work in the folder"), claimed(tmp_path / "file" / "x"):
+        pass
