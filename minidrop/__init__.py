@@ -1,6 +1,6 @@
 """minidrop: dropout networks by hand, every backward pass written out, on NumPy or CuPy."""
 
-from minidrop import data
+from minidrop import data, probes
 from minidrop.backends import Scaling, get_backend, set_backend, using_backend
 from minidrop.errors import MinidropError
 from minidrop.fitting import fit
@@ -92,6 +92,7 @@ __all__ = [
     "evaluate",
     "fit",
     "get_backend",
+    "probes",
     "schedules",
     "set_backend",
     "using_backend",

@@ -121,9 +121,14 @@ class Run:
         self._write("versions.json", _json(versions()))
 
     def execute(
-        self, *, resume: bool = False, reporter: Reporter = silent
+        self, *, resume: bool = False, reporter: Reporter = silent, plot: bool = True
     ) -> tuple[TrainingState, Evaluation]:
         """Train, write the results into the folder, and return the history and how the test set is done.
+
+        Args:
+            resume: go on from the folder's checkpoint.
+            reporter: is told of progress.
+            plot: whether to draw curves.png.
 
         Raises:
             CheckpointError: if the folder cannot be written to, or cannot be resumed from.
@@ -133,14 +138,15 @@ class Run:
             with limited(self.config.threads):
                 state = self._fit(resume, reporter)
         except DivergenceError:
-            if self.state.history:
+            if self.state.history and plot:
                 self.plot()
             raise
         save_weights(self.folder / "model.safetensors", self.model.mean_network())
         result = self.evaluate("test")
         summary = {"best_epoch": state.best_epoch, "last_epoch": state.history[-1], "test": result._asdict()}
         self._write("summary.json", _json(summary))
-        self.plot()
+        if plot:
+            self.plot()
         return state, result
 
     def _fit(self, resume: bool, reporter: Reporter) -> TrainingState:

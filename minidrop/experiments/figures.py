@@ -53,5 +53,19 @@ def label(axes: Any, x: str, y: str, title: str = "", *, legend: bool = True, ep
         from matplotlib.ticker import MaxNLocator
 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if legend:
+    if legend and axes.get_legend_handles_labels()[0]:  # there is nothing to name where all jobs failed
         axes.legend(fontsize="small")
+
+
+def plain_ticks(axis: Any) -> None:
+    """Ticks of a logarithmic axis at 1, 2, 5, 10, ..., written as plain numbers.
+
+    >>> figure, axes = panels()
+    >>> axes[0, 0].set_yscale("log")
+    >>> plain_ticks(axes[0, 0].yaxis)
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())

@@ -66,7 +66,7 @@ def train(
     following = _Following(run, folder / "followed.jsonl", follow)
     diverged, result = None, None
     try:
-        state, result = run.execute(resume=resume, reporter=following)
+        state, result = run.execute(resume=resume, reporter=following, plot=False)
     except DivergenceError as error:
         diverged, state = str(error), run.state
     return {

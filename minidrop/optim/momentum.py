@@ -1,7 +1,7 @@
 """Gradient descent with momentum, in the four forms in which it is written."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from minidrop.backends import Array, Formula
 from minidrop.errors import ArgumentError, check_choice, check_range
@@ -26,14 +26,14 @@ class Momentum(MomentumMixin, Optimizer):
 
     The form torch has two options more, with the semantics of torch.optim.SGD: `dampening` d makes it
     v ← μ v + (1 - d) g, but v ← g at v's first step; `nesterov` makes the weight move by η (g + μ v). As
-    there, momentum 0 leaves v alone and moves by η g.
+    there, momentum 0 leaves v alone and moves by η g. Dampening "momentum" is d = μ, whatever μ comes to be.
 
     Args:
         parameters: what `model.parameters()` returns.
         lr: η, at least 0.
         momentum: μ in [0, 1); like lr it may be set again at any time.
         form: "torch", "classical", "ema" or "hinton".
-        dampening: d in [0, 1].
+        dampening: d in [0, 1], or "momentum".
         nesterov: look ahead by one velocity; needs dampening 0.
         options: `Optimizer`'s.
 
@@ -58,14 +58,16 @@ class Momentum(MomentumMixin, Optimizer):
         momentum: float = 0.9,
         *,
         form: str = "torch",
-        dampening: float = 0.0,
+        dampening: float | str = 0.0,
         nesterov: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(parameters, lr, **options)
         self.momentum = momentum
         self.form = check_choice("form", form, FORMS)
-        self.dampening = check_range("dampening", dampening, 0, 1)
+        self.dampening = dampening
+        if dampening != "momentum":
+            self.dampening = check_range("dampening", cast(float, dampening), 0, 1)
         self.nesterov = nesterov
         self.velocity_steps = 0
         if form != "torch" and (dampening or nesterov):
@@ -89,10 +91,13 @@ class Momentum(MomentumMixin, Optimizer):
         if self.nesterov or mu == 0:
             return None
         undamped = self.velocity_steps == 1  # v is 0 at its first step, so it becomes g
-        return LinearRule(mu, 1 if undamped else 1 - self.dampening, -lr)
+        damping = mu if self.dampening == "momentum" else cast(float, self.dampening)
+        return LinearRule(mu, 1 if undamped else 1 - damping, -lr)
 
     def formula(self) -> Formula | None:
-        """See `Optimizer.formula`."""
+        """See `Optimizer.formula`; a kernel's dampening is a fixed number."""
+        if isinstance(self.dampening, str):
+            return None
         return Formula("momentum", (FORMS.index(self.form), self.dampening, float(self.nesterov)))
 
     def update(self, xp: Any, w: Array, g: Array, lr: float, *slots: Array) -> None:

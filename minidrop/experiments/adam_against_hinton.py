@@ -1,0 +1,105 @@
+"""000-Q3: "will the Adam optimiser give me the same results as SGD with dampening?"
+
+784-800-800-10 with dropout of hidden units and inputs and the paper's limit, ReLU units: Adam with four
+learning rates beside SGD with dampening = momentum, and the paper's update, both at 1. The learning rates
+fall by the paper's 0.2 % an epoch for all of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minidrop as md
+from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result
+from minidrop.experiments.figures import label, panels
+from minidrop.experiments.hinton import RELU, Runs, Study, Variant, log_errors
+from minidrop.experiments.hinton_exact import path, small_net
+from minidrop.experiments.verdicts import Claim, Quantity, interval
+
+RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+ADAM = {"optimizer": "adam", "momentum": None, "momentum_schedule": "constant"}
+STUDY = Study(
+    {
+        "paper": Variant("the paper's update", RELU),
+        "dampened": Variant("dampening = momentum", RELU | {"optimizer": "momentum:dampening=momentum"}),
+        **{f"adam-{rate:g}": Variant(f"Adam, {rate:g}", RELU | ADAM | {"lr": rate}) for rate in RATES},
+    },
+    epochs=20,
+)
+
+
+def algorithm_1(folder: Path, steps: int = 100, rate: float = 1e-3) -> Result:
+    """Our Adam on given gradients beside algorithm 1 of Kingma & Ba 2015, written out."""
+    arena = small_net().parameters()
+    g = np.random.default_rng(0).standard_normal((steps, arena.size))
+    w = arena.flat_values.copy()
+    ours = path(md.Adam(arena), g, [rate] * steps)
+    m, v, largest, first = np.zeros_like(w), np.zeros_like(w), 0.0, np.abs(ours[0] - w) / rate
+    for t in range(1, steps + 1):
+        m = 0.9 * m + (1 - 0.9) * g[t - 1]
+        v = 0.999 * v + (1 - 0.999) * g[t - 1] ** 2
+        w = w - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        largest = max(largest, float(np.abs(ours[t - 1] - w).max()))
+    return {"difference": largest, "first": first.tolist()}
+
+
+def jobs(plan: Plan) -> Sequence[Job]:
+    """Adam on given gradients, then the trainings."""
+    return [Job("algorithm-1", algorithm_1), *STUDY.jobs(plan)]
+
+
+def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
+    """Adam is Adam; its errors beside those of both forms of SGD."""
+    runs, exact = STUDY.runs(plan, results), []
+    if found := results.get("algorithm-1"):
+        text = "Adam on given gradients: largest difference from algorithm 1"
+        exact.append(Quantity(text, [found["difference"]], 0.0, "exact", 1e-12, 14))
+        text = "Adam's first step in units of its learning rate, every weight"
+        exact.append(Quantity(text, found["first"], 1.0, "exact", 1e-5, 6))
+    return Findings(
+        [*exact, *runs.quantities()],
+        [same_results(runs), runs.within_limit(list(STUDY.variants), 15**0.5)],
+        [runs.table()],
+        [Drawing("errors", "Mean over seeds with its 95 % interval.", draw(plan, runs))],
+        runs.notes("Adam's best learning rate is chosen by the test errors themselves, in Adam's favour."),
+    )
+
+
+def same_results(runs: Runs) -> Claim:
+    """The claim that Adam at its best has the errors of SGD with dampening, by differences seed by seed."""
+    text = "Adam at its best learning rate gives the results of SGD with dampening"
+    tried = {rate: errors for rate in RATES if (errors := runs.errors(f"adam-{rate:g}"))}
+    best = min(tried, key=lambda rate: interval(tried[rate])[0], default=RATES[0])
+    gaps = runs.gaps(f"adam-{best:g}", "dampened")
+    if len(gaps) < 2:
+        return Claim(text, None, "too few seeds")
+    mean, half = interval(gaps)
+    return Claim(
+        text, abs(mean) <= half, f"Adam with {best:g}: {mean:+.1f} ± {half:.1f} errors, seed by seed"
+    )
+
+
+def draw(plan: Plan, runs: Runs) -> Any:
+    """Test errors and training loss against the epoch."""
+    figure, axes = panels(1, 2, height=3.8)
+    for axis, key in zip(axes.flat, ("test_errors", "train_loss"), strict=True):
+        runs.draw(axis, key, list(STUDY.variants))
+    label(axes[0, 0], "epoch", f"test errors of {runs.size}", epochs=True, legend=False)
+    log_errors(axes[0, 0], plan)
+    label(axes[0, 1], "epoch", "training loss [nats]", epochs=True, legend=False)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="adam-against-hinton",
+    ids=("000-Q3",),
+    question="Does Adam give the results of SGD with dampening, or of the paper's update?",
+    data="mnist",
+    duration="30 min",
+    jobs=jobs,
+    analyse=analyse,
+)

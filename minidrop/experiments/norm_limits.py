@@ -1,0 +1,218 @@
+"""000-Q2: "what happens if I ignore the L2 threshold or use a weight decay instead?"
+
+784-800-800-10 with dropout of hidden units and inputs, by the paper's update, with the incoming weights of
+each hidden unit
+
+    - not limited at all,
+    - no longer than 15: what document 000's code compares with, where the paper means the squared length,
+    - no longer than √15 = 3.873: the paper's limit,
+    - not limited, but with weight decay 1e-5,
+
+for ReLU units at learning rate 1 and logistic ones at 10, the paper's. Rows begin at a length of about 0.28,
+so a limit of 15 does not bind; the paper says that its own makes the large learning rate possible.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minidrop as md
+from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
+from minidrop.experiments.figures import COLOURS, label, panels
+from minidrop.experiments.hinton import LOGISTIC, RELU, Runs, Study, Variant, log_errors
+from minidrop.experiments.hinton_exact import small_net
+from minidrop.experiments.training_job import curve
+from minidrop.experiments.verdicts import Claim, Quantity
+from minidrop.optim.max_norm import weight_matrices
+from minidrop.runs import Run
+
+UNITS = {"relu": ("ReLU", RELU), "logistic": ("logistic", LOGISTIC)}
+LIMITS: dict[str, tuple[str, dict[str, Any]]] = {
+    "none": ("no limit", {"limit": 0.0}),
+    "15": ("length ≤ 15", {"limit": 15.0, "limit_kind": "length"}),
+    "root15": ("length ≤ √15", {"limit": sqrt(15), "limit_kind": "length"}),
+    "decay": ("weight decay 1e-5", {"limit": 0.0, "weight_decay": 1e-5}),
+}
+
+
+def row_norms(run: Run) -> list[list[float]]:
+    """The lengths of the hidden units' incoming weights at the end of a run, a list for each hidden layer."""
+    parameters = run.model.parameters()
+    backend = parameters.backend
+    squared = [
+        backend.squared_row_norms(parameters[name].value) for name in weight_matrices(parameters, "hidden")
+    ]
+    return [np.sqrt(backend.to_host(rows)).tolist() for rows in squared]
+
+
+STUDY = Study(
+    {
+        f"{unit}-{limit}": Variant(f"{title}, {what}", {**units, **changes})
+        for unit, (title, units) in UNITS.items()
+        for limit, (what, changes) in LIMITS.items()
+    },
+    epochs=20,
+    quick={"init": "normal:0.6", "epochs": 3},  # rows of length 4.8, so that √15 binds and 15 does not
+    asked={"probe": "minidrop.experiments.norm_limits:row_norms"},
+)
+#: the options of `SGDHinton` for each reading of "15", and the longest row that it leaves
+READINGS: dict[str, tuple[dict[str, Any], float]] = {
+    "paper": ({}, sqrt(15)),
+    "published": ({"slips": ["limit-norm"]}, 15.0),
+    "none": ({"limit": 0}, 30.0),
+}
+
+
+def projected(folder: Path) -> Result:
+    """What a step without a gradient leaves of hidden rows of the lengths 1, 3, 10, 20 and 30."""
+    found: dict[str, Any] = {}
+    for reading, (options, longest) in READINGS.items():
+        arena = small_net().parameters()
+        weight = arena["0.weight"].value
+        weight *= np.array([[1.0], [3.0], [10.0], [20.0], [30.0]]) / np.linalg.norm(
+            weight, axis=1, keepdims=True
+        )
+        output = arena["2.weight"].value
+        output *= 30.0  # in the paper the output has no limit
+        start, beyond = weight.copy(), output.copy()
+        md.SGDHinton(arena, **options).step()
+        lengths = np.linalg.norm(weight, axis=1)
+        within = np.linalg.norm(start, axis=1) <= longest
+        same = bool((weight[within] == start[within]).all() and (output == beyond).all())
+        found[reading] = {"longest": float(lengths.max()), "others the same": same}
+    return found
+
+
+def jobs(plan: Plan) -> Sequence[Job]:
+    """The projection, then the trainings."""
+    return [Job("projected", projected), *STUDY.jobs(plan)]
+
+
+def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
+    """The projection's numbers; errors, and how long rows become."""
+    runs = STUDY.runs(plan, results)
+    quantities, claims = [], []
+    if found := results.get("projected"):
+        for reading, (_, longest) in READINGS.items():
+            text = f"longest row after a step from 30, limit 15 as {reading} has it"
+            text = text if reading != "none" else "longest row after a step from 30, without a limit"
+            quantities.append(Quantity(text, [found[reading]["longest"]], longest, "exact", 1e-9))
+        same = all(one["others the same"] for one in found.values())
+        claims.append(Claim("rows within the limit, and the output layer, keep their bits", same, exact=True))
+    claims.append(runs.within_limit([f"{unit}-root15" for unit in UNITS], sqrt(15)))
+    claims += [never_binds(plan, runs, unit) for unit in UNITS]
+    large = "at the paper's learning rate of 10 its limit gives fewer errors than"
+    claims.append(runs.fewer(f"{large} none", ("logistic-none", "logistic-root15")))
+    claims.append(runs.fewer(f"{large} weight decay", ("logistic-decay", "logistic-root15")))
+    histograms = (
+        "Lengths of the hidden units' incoming weights after the last epoch, all seeds together. Dotted: "
+        "√15, "
+        "the paper's limit."
+    )
+    return Findings(
+        [*quantities, *runs.quantities()],
+        claims,
+        [runs.table(), lengths_table(runs)],
+        [
+            Drawing("errors", "Mean over seeds with its 95 % interval.", draw_curves(plan, runs)),
+            Drawing("row-norms", histograms, draw_histograms(runs)),
+        ],
+        runs.notes(),
+    )
+
+
+def never_binds(plan: Plan, runs: Runs, unit: str) -> Claim:
+    """The claim that a limit of 15 on the length changes nothing, to the last bit of every loss.
+
+    Exact in quick runs alone: a long one may be stopped, and go on with other threads and roundings.
+    """
+    free, limited = (runs.found[f"{unit}-{limit}"] for limit in ("none", "15"))
+    same = [curve(free[s], "train_loss") == curve(limited[s], "train_loss") for s in free if s in limited]
+    text = f"{UNITS[unit][0]}: a limit of 15 on the length never binds: every loss is that without a limit"
+    return Claim(text, all(same) if same else None, f"{sum(same)} of {len(same)} runs", exact=plan.quick)
+
+
+def lengths(runs: Runs, name: str, layer: int) -> Any:
+    """The final row lengths of one hidden layer, all seeds together."""
+    return np.array([length for run in runs.of(name) for length in (run["probe"] or [[], []])[layer]])
+
+
+def lengths_table(runs: Runs) -> Table:
+    """Quartiles of the lengths, and how many are at the paper's limit or above."""
+    rows = []
+    for name, variant in STUDY.variants.items():
+        for layer in (0, 1):
+            if (found := lengths(runs, name, layer)).size:
+                share = 100 * float((found >= sqrt(15) * (1 - 1e-6)).mean())
+                rows.append((variant.label, layer + 1, *np.quantile(found, [0, 0.5, 1]).tolist(), share))
+    columns = ("training", "hidden layer", "shortest", "median", "longest", "at √15 or above [%]")
+    return Table("Lengths of hidden units' incoming weights at the end", columns, rows)
+
+
+def draw_curves(plan: Plan, runs: Runs) -> Any:
+    """Test errors and the longest row against the epoch, a row of panels for each unit."""
+    figure, axes = panels(2, 2, height=3.0)
+    for (left, right), (unit, (title, changes)) in zip(axes, UNITS.items(), strict=True):
+        names, labels = [f"{unit}-{limit}" for limit in LIMITS], [what for what, _ in LIMITS.values()]
+        runs.draw(left, "test_errors", names, labels, [f"{unit}-15"])
+        runs.draw(right, "largest_row_norm", names, labels, [f"{unit}-15"])
+        right.axhline(sqrt(15), color="black", linestyle=":", linewidth=1, label="√15")
+        shown = f"{title}, learning rate {changes['lr']:g}"
+        label(left, "epoch", f"test errors of {runs.size}", shown, epochs=True, legend=False)
+        label(right, "epoch", "longest hidden row", shown, epochs=True, legend=False)
+        log_errors(left, plan)
+    handles, labels = axes[0, 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
+    return figure
+
+
+def draw_histograms(runs: Runs) -> Any:
+    """How the lengths are distributed, a row of panels for each unit."""
+    figure, axes = panels(2, 2, height=2.8)
+    for row, (unit, (title, _)) in zip(axes, UNITS.items(), strict=True):
+        for layer, axis in enumerate(row):
+            found = {limit: lengths(runs, f"{unit}-{limit}", layer) for limit in LIMITS}
+            pooled = np.concatenate([np.full(1, sqrt(15)), *found.values()])
+            width = max(pooled.max() - pooled.min(), 0.1) / min(60, 10 + pooled.size // 100)
+            steps = np.arange(
+                np.floor((pooled.min() - sqrt(15)) / width), (pooled.max() - sqrt(15)) / width + 2
+            )
+            bins = sqrt(15) * (1 + 1e-6) + steps * width  # what lies at the limit is in one of them
+            for (limit, values), colour in zip(found.items(), COLOURS, strict=False):
+                if values.size:
+                    style = {"linestyle": "--"} if limit == "15" else {}  # it lies on that of no limit
+                    weights = np.full(values.size, 100 / values.size)
+                    axis.hist(
+                        values,
+                        bins,
+                        weights=weights,
+                        histtype="step",
+                        color=colour,
+                        label=LIMITS[limit][0],
+                        **style,
+                    )
+            axis.axvline(sqrt(15), color="black", linestyle=":", linewidth=1)
+            label(
+                axis,
+                "length of a row of weights",
+                "units [%]",
+                f"{title}, hidden layer {layer + 1}",
+                legend=False,
+            )
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small")
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="norm-limits",
+    ids=("000-Q2",),
+    question="What does the limit on a unit's weights do, beside none, one of 15, and weight decay?",
+    data="mnist",
+    duration="40 min",
+    jobs=jobs,
+    analyse=analyse,
+)

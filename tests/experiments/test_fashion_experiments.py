@@ -1,0 +1,338 @@
+"""The experiments of document 003: quick runs, exact numbers, and bugs that turn a verdict red."""
+
+import json
+from itertools import product
+from math import isfinite, sqrt
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from tolerances import FLOAT64_ROUNDING, STANDARD_ERRORS
+
+from minidrop.config import TrainConfig, resolve
+from minidrop.experiments import Plan, experiment
+from minidrop.experiments.activation_variance import moments
+from minidrop.experiments.dropconnect import example as wan
+from minidrop.experiments.dropconnect import meant, raw_and_mean_weights
+from minidrop.experiments.dropconnect import published as published_dropconnect
+from minidrop.experiments.dropout_and_decay import interaction
+from minidrop.experiments.fashion import beside_a_run, raw_accuracy, variant
+from minidrop.experiments.fashion_dropout import PUBLISHED, published
+from minidrop.experiments.normal_masks import NormalDropConnect, NormalDropout, NormalMasks, NormalRate
+from minidrop.experiments.reproduce import reproduce
+from minidrop.experiments.runner import run_jobs
+from minidrop.experiments.stochastic_relu import corrected, gaussian
+from minidrop.experiments.training_job import PLAIN, train
+from minidrop.initializers import Normal
+from minidrop.layers import DropConnect, Dropout, Linear, StochasticReLU
+from minidrop.layers.stochastic import DropRate, StochasticLayer
+from minidrop.optim import SGD
+from minidrop.runs import Run
+from minidrop.testing import check_layer
+
+NAMES = (
+    "fashion-dropout",
+    "dropout-pairs",
+    "dropout-epochs",
+    "activation-variance",
+    "dropout-and-decay",
+    "dropconnect",
+    "stochastic-relu",
+)
+QUICK = Plan(quick=True)
+SMALL = {"dataset": "digits", "layers": "64-16-16-10", "dropout": "0,0.5,0.5", "mode": "inverted"}
+
+
+def some(name, folder, *begins):
+    """Findings from the jobs of a quick run whose keys begin so."""
+    this = experiment(name)
+    jobs = [job for job in this.jobs(QUICK) if job.key.startswith(begins)]
+    results = run_jobs(jobs, folder)
+    assert len(results) == len(jobs)
+    return this.analyse(QUICK, results)
+
+
+def verdicts(findings):
+    """The exact ones by name."""
+    found = {q.name: q.verdict for q in findings.quantities if q.rule == "exact"}
+    return found | {claim.text: claim.verdict for claim in findings.claims if claim.exact}
+
+
+def red(findings):
+    """The names of what must be exact and is not."""
+    return [name for name, verdict in verdicts(findings).items() if verdict == "differs"]
+
+
+def made_up(job, shift=0.0):
+    """A result as a training gives it, without training."""
+    epochs = job.arguments["config"]["epochs"]
+    raw = [0.5 + shift + 0.01 * epoch for epoch in range(epochs)]
+    history = [{"epoch": i + 1, "test_error": 100 * (0.9 - value)} for i, value in enumerate(raw)]
+    probe, followed = raw[-1], raw
+    if "variances" in str(job.arguments["probe"]):
+        one = {"before": 1.0, "after": 2.0, "law": 2.0, "expected": 2.0, "document": 0.5, "error": 0.1}
+        probe, followed = [one, one], [[one, one]] * epochs
+    elif "mean_weights" in job.arguments["probe"]:
+        probe = {"raw": raw[-1], "mean weights": 0.5}
+    return {"history": history, "probe": probe, "followed": followed, "diverged": None, "test": None}
+
+
+# -- quick runs ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "exact", "drawing"),
+    [
+        ("fashion-dropout", 24, "accuracy"),
+        ("dropout-pairs", 4, "pairs"),
+        ("dropout-epochs", 1, "accuracy"),
+        ("activation-variance", 4, "variance"),
+        ("dropout-and-decay", 1, "decay"),
+        ("dropconnect", 4, "accuracy"),
+        ("stochastic-relu", 8, "accuracy"),
+    ],
+)
+def test_a_quick_run_is_as_it_must_be(name, exact, drawing, tmp_path):
+    outcome = reproduce(experiment(name), QUICK, tmp_path)
+    assert not outcome.broken
+    assert list(verdicts(outcome.findings).values()) == ["agrees"] * exact
+    assert (tmp_path / f"{drawing}.png").stat().st_size > 10_000
+    found = json.loads((tmp_path / "results.json").read_text())
+    trained = [job["result"] for job in found["jobs"].values() if "history" in job["result"]]
+    assert trained
+    assert all(run["diverged"] is None for run in trained)
+    assert any(run["history"][-1]["test_error"] < 60 for run in trained)  # chance is 90
+    accuracies = [q["mean"] for q in found["quantities"] if "accuracy" in q["name"]]
+    assert all(0 <= value <= 1 for value in accuracies)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_jobs_of_a_full_run_are_the_documents(name):
+    jobs = experiment(name).jobs(Plan(data_dir="here"))
+    configs = [job.arguments["config"] for job in jobs if job.work is train]
+    assert {config["dataset"] for config in configs} == {"fashion-mnist"}
+    assert {config["layers"] for config in configs} == {"784-256-256-10"}
+    assert {(c["lr"], c["batch_size"], c["optimizer"], c["limit"]) for c in configs} == {(0.1, 256, "sgd", 0)}
+    assert {config["epochs"] for config in configs} == ({5, 20} if name == "dropout-epochs" else {10})
+    assert len({config["seed"] for config in configs}) >= 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_missing_diverged_and_shorter_runs_are_results(name):
+    """The analysis of a full run copes with each, and a figure is drawn of what is left."""
+    plan = Plan(data_dir="here")
+    this = experiment(name)
+    jobs = [job for job in this.jobs(plan) if job.work is train]
+    results = {job.key: made_up(job, 0.001 * i) for i, job in enumerate(jobs)}
+    full = this.analyse(plan, results)
+    assert {q.verdict for q in full.quantities if "accuracy" in q.name} <= {"agrees", "differs", "not judged"}
+    assert all(isfinite(q.half) for q in full.quantities if q.rule == "interval")
+    first, second, third = [job.key for job in jobs][:3]
+    del results[first]
+    results[second] |= {"diverged": "the loss became inf", "history": [], "followed": [], "probe": None}
+    results[third] |= {key: results[third][key][:2] for key in ("history", "followed")}
+    partly = this.analyse(plan, results)
+    assert any(second in note for note in partly.notes)
+    partly.drawings[0].figure.canvas.draw()
+    nothing = this.analyse(plan, {})
+    assert all(claim.holds is None or name == "activation-variance" for claim in nothing.claims)
+
+
+# -- exact numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("d", PUBLISHED)
+def test_what_the_published_mask_drops(d):
+    drop = NormalDist().cdf(d)
+    rate, scale, half = PUBLISHED[d]
+    assert round(drop, 3) == rate
+    assert abs((1 - drop) / (1 - d) - scale) < half
+    assert abs(1 - NormalRate.of(d).keep - drop) <= 2.0**-17
+    layer = NormalDropout(d, seed=3, backend="numpy")
+    y = layer.forward(np.ones((500, 400)))
+    assert abs(1 - layer.mask.mean() - drop) < STANDARD_ERRORS * sqrt(drop * (1 - drop) / y.size)
+    assert set(np.unique(y)) == {0.0, 1 / (1 - d)}
+
+
+def test_the_published_layer_in_evaluation_and_at_its_ends():
+    x = np.linspace(-1, 1, 20).reshape(4, 5)
+    layer = NormalDropout(0.5, backend="numpy")
+    layer.eval()
+    assert np.array_equal(layer.forward(x), x)
+    assert np.array_equal(layer.backward(x), x)
+    assert not NormalDropout(1.0, backend="numpy").forward(x).any()
+    layer.train()
+    layer.use_mask(np.eye(4, 5, dtype=bool))
+    assert np.array_equal(layer.forward(x), 2 * x * np.eye(4, 5))
+
+
+def test_the_published_layers_masks_are_a_function_of_seed_and_step():
+    x = np.ones((10, 10))
+    one, other = NormalDropout(0.5, seed=1, backend="numpy"), NormalDropout(0.5, seed=1, backend="numpy")
+    first = one.forward(x)
+    assert np.array_equal(other.forward(x), first)
+    assert not np.array_equal(one.forward(x), first)
+    one.set_step(0)
+    assert np.array_equal(one.forward(x), first)
+
+
+@pytest.mark.parametrize("layer", [NormalDropout(0.5), NormalDropConnect(5, 3, drop_prob=0.5)])
+def test_the_backward_passes_of_the_published_layers(layer):
+    assert check_layer(layer).passed
+
+
+def test_the_law_of_the_variance_over_all_masks():
+    """The mean over the 2^6 masks of a batch's variance is `expected`, exactly."""
+    a, q = np.array([[0.3, 1.0], [0.0, 2.0], [1.5, 0.2]]), 0.5
+    masks = np.array(list(product((0, 1), repeat=a.size))).reshape(-1, *a.shape)
+    found = moments(a, a, q)
+    mean = (a * masks / q).var(axis=1).mean()
+    assert found["expected"] == pytest.approx(mean, rel=FLOAT64_ROUNDING)
+    assert found["before"] == found["after"] == a.var(axis=0).mean()
+    undivided = (a * masks).mean(axis=0), (a * masks).var(axis=0)  # over masks, for each a alone
+    assert undivided[1] == pytest.approx(q * (1 - q) * a * a)
+    assert found["document"] == pytest.approx((undivided[1].mean(axis=0) + q * a.var(axis=0)).mean())
+
+
+def test_the_standard_error_of_the_variance():
+    """Its formula is of first order in one mask element, so a batch of 200 has it within a few percent."""
+    rng = np.random.default_rng(0)
+    a, q = rng.random((200, 5)), 0.3
+    measured = [(a * (rng.random(a.shape) < q) / q).var(axis=0).mean() for _ in range(2000)]
+    found = moments(a, a, q)
+    assert np.std(measured) == pytest.approx(found["error"], rel=STANDARD_ERRORS / sqrt(2 * 2000))
+    assert abs(np.mean(measured) - found["expected"]) < STANDARD_ERRORS * found["error"] / sqrt(2000)
+
+
+def test_the_accuracy_on_raw_pixels():
+    run = Run(resolve(PLAIN | SMALL, preset="digits"))
+    test = run.dataset.test
+    hidden = test.inputs.astype("float32")
+    for i in (1, 4, 7):
+        layer = run.model[i]
+        hidden = hidden @ layer.weight.value.T + layer.bias.value
+        hidden = np.maximum(hidden, 0) if i < 7 else hidden
+    assert raw_accuracy(run) == pytest.approx((hidden.argmax(axis=1) == test.labels).mean())
+
+
+def test_networks_of_one_seed_begin_with_the_same_weights():
+    config = resolve(PLAIN | SMALL | {"seed": 5}, preset="digits")
+    plain = Run(config).model.state_dict().values()
+    for build in (published, corrected, gaussian, published_dropconnect, meant, wan):
+        weights = build(config).state_dict().values()
+        assert all(np.array_equal(a, b) for a, b in zip(plain, weights, strict=True)), build
+
+
+def test_mean_weights_are_the_layers_with_k_w():
+    run = Run(resolve(PLAIN | SMALL, preset="digits"), build=wan)
+    test = run.dataset.test
+    hidden = test.inputs.astype("float32") / run.dataset.maximum
+    for layer in (run.model[1], run.model[3]):
+        hidden = np.maximum(hidden @ (0.5 * layer.linear.weight.value.T) + layer.linear.bias.value, 0)
+    logits = hidden @ run.model[5].weight.value.T + run.model[5].bias.value
+    found = raw_and_mean_weights(run)
+    assert found["mean weights"] == pytest.approx((logits.argmax(axis=1) == test.labels).mean())
+
+
+def test_effects_that_add_have_no_interaction():
+    def one(accuracy):
+        run = {"history": [{"test_error": 100 * (1 - accuracy)}], "diverged": None}
+        return variant({"x-seed-0": run}, [0], "x", "x")
+
+    found = {("dropout", 0.5): one(0.7), ("dropout", 0.0): one(0.8), ("none", 0.5): one(0.75)}
+    assert interaction(found | {("none", 0.0): one(0.85)}, 0.5, "scaled") == pytest.approx([0.0])
+    assert interaction(found | {("none", 0.0): one(0.9)}, 0.5, "scaled") == pytest.approx([0.05])
+
+
+def test_a_single_published_run_is_judged_by_the_spread_of_a_run():
+    ours = [0.78, 0.80, 0.82, 0.79, 0.81]
+    half = float(2.7764 * np.std(ours, ddof=1) * sqrt(1 + 1 / 5))
+    assert beside_a_run("accuracy", ours, 0.80 + half + 0.004, 2).verdict == "agrees"
+    assert beside_a_run("accuracy", ours, 0.80 - half - 0.004, 2).verdict == "agrees"
+    assert beside_a_run("accuracy", ours, 0.80 + half + 0.006, 2).verdict == "differs"
+    assert beside_a_run("accuracy", ours, 0.80 + half + 0.004, 3).verdict == "differs"
+    assert beside_a_run("accuracy", ours[:1], 0.8).verdict == "not judged"
+
+
+# -- injected bugs ---------------------------------------------------------------------------------------
+
+
+def test_a_mask_that_drops_d_is_found(tmp_path, monkeypatch):
+    def as_meant(self, shape, rate):
+        return StochasticLayer.draw_keep(self, shape, DropRate.of(self.drop_prob))
+
+    monkeypatch.setattr(NormalMasks, "draw_keep", as_meant)
+    found = red(some("fashion-dropout", tmp_path, "masks"))
+    assert "d = 0.5: drop rate, counted" in found
+    assert "d = 0: scale, counted" in found
+    assert "published mask: drop rate of weights, counted" in red(
+        some("dropconnect", tmp_path / "b", "moments")
+    )
+
+
+def test_a_backward_pass_without_its_mask_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(Dropout, "backward", lambda self, dy: self.saved(dy)[1] * dy)
+    assert "d = 0.5: largest error of dx" in red(some("fashion-dropout", tmp_path / "a", "masks"))
+    assert "scaled StochasticReLU off dropout(relu(x)): dx" in red(
+        some("stochastic-relu", tmp_path / "b", "layers")
+    )
+
+
+def test_a_wrong_initializer_is_found(tmp_path, monkeypatch):
+    call = Normal.__call__
+
+    def wider(self, rng, fans, out):
+        call(self, rng, fans, out)
+        out *= 1.02
+
+    monkeypatch.setattr(Normal, "__call__", wider)
+    assert red(some("fashion-dropout", tmp_path, "beginnings")) == ["from scratch: spread of initial weights"]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.9])
+def test_a_wrong_scale_is_found(scale, tmp_path, monkeypatch):
+    monkeypatch.setattr(DropRate, "scale", property(lambda self: scale if self.threshold else 1.0))
+    assert len(red(some("activation-variance", tmp_path / "a", "dropout-seed-0"))) == 2
+    assert "StochasticReLU, scaled, on ones: mean" in red(some("stochastic-relu", tmp_path / "b", "layers"))
+
+
+def test_a_weight_decay_that_is_ignored_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(SGD, "decay_of", lambda self, group: 0.0)
+    assert len(red(some("dropout-and-decay", tmp_path, "shrinkage"))) == 1
+
+
+def test_probabilities_at_the_wrong_layers_are_found(tmp_path, monkeypatch):
+    drop_probs = TrainConfig.drop_probs
+    monkeypatch.setattr(TrainConfig, "drop_probs", lambda self: [0.0, *drop_probs(self)[:0:-1]])
+    assert len(red(some("dropout-pairs", tmp_path, *("0.1-0.5-masks", "0.9-0.1-masks")))) == 2
+
+
+def test_an_evaluation_with_raw_weights_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(DropConnect, "_moment_matched", lambda self, x: Linear.forward(self.linear, x))
+    found = red(some("dropconnect", tmp_path, "moments"))
+    assert found == ["evaluation off the mean over all 2⁶ masks", "evaluation off E[relu(N(μ, v))], in σ"]
+
+
+def test_a_wrong_variance_in_evaluation_is_found(tmp_path, monkeypatch):
+    keep = DropRate.keep.fget
+    monkeypatch.setattr(DropRate, "keep", property(lambda self: keep(self) * 0.9))
+    assert len(red(some("dropconnect", tmp_path, "moments"))) == 2
+
+
+def test_a_stochastic_relu_that_scales_when_it_should_not_is_found(tmp_path, monkeypatch):
+    begin = StochasticReLU.__init__
+    monkeypatch.setattr(
+        StochasticReLU,
+        "__init__",
+        lambda self, *args, **options: begin(self, *args, **(options | {"scaled": True})),
+    )
+    assert "StochasticReLU, published, on ones: mean" in red(some("stochastic-relu", tmp_path, "layers"))
+
+
+def test_a_longer_run_that_begins_otherwise_is_found():
+    this = experiment("dropout-epochs")
+    jobs = {job.key: job for job in this.jobs(QUICK)}
+    results = {key: made_up(jobs[key]) for key in ("short", "dropout-seed-0")}
+    assert red(this.analyse(QUICK, results)) == []
+    results["short"] = made_up(jobs["short"], 1e-9)
+    assert len(red(this.analyse(QUICK, results))) == 1
