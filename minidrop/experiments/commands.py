@@ -84,15 +84,14 @@ def sweep(
 
 
 def _list() -> None:
-    from rich.table import Table
-
+    """Two lines for each: what fits a terminal, and the question."""
     from minidrop.experiments import NAMES, experiment
 
-    table = Table("name", "ids", "data", "about", "question")
+    typer.echo(f"{'name':20} {'ids':14} {'data':14} about")
     for name in NAMES:
         this = experiment(name)
-        table.add_row(name, ", ".join(this.ids), this.data, this.duration, this.question)
-    _console().print(table)
+        ids = this.ids[0] if len(this.ids) == 1 else f"{this.ids[0]} ... {this.ids[-1].partition('-')[2]}"
+        typer.echo(f"{name:20} {ids:14} {this.data:14} {this.duration}\n    {this.question}")
 
 
 def _run(experiment: "Experiment", plan: "Plan", folder: Path, processes: int) -> "Outcome":

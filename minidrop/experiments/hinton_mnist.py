@@ -15,7 +15,7 @@ from typing import Any
 
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, label, panels
-from minidrop.experiments.hinton import LOGISTIC, PAPER, RELU, Study, Variant, log_errors
+from minidrop.experiments.hinton import LOGISTIC, PAPER, RELU, Study, Variant, legend_below, log_errors
 from minidrop.experiments.hinton_exact import beginning, of_the_beginning, updates
 from minidrop.experiments.training_job import curve, training
 from minidrop.experiments.verdicts import Claim, Quantity
@@ -157,8 +157,7 @@ def draw(plan: Plan, runs: Any) -> Any:
         label(axis, "epoch", "", f"{title}, learning rate {changes['lr']:g}", legend=False, epochs=True)
     axes[0, 0].set_ylabel(f"test errors of {runs.size}")
     log_errors(axes[0, 0], plan)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
+    legend_below(figure, axes, 3)
     return figure
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result
 from minidrop.experiments.figures import COLOURS, label, panels
-from minidrop.experiments.hinton import PAPER, RELU, Runs, Study, Variant, log_errors
+from minidrop.experiments.hinton import PAPER, RELU, Runs, Study, Variant, legend_below, log_errors
 from minidrop.experiments.hinton_exact import beginning, of_the_beginning
 
 #: hidden layers by a short name
@@ -90,8 +90,7 @@ def draw(plan: Plan, runs: Runs) -> Any:
         label(axis, "epoch", "", f"dropout: {title}", legend=False, epochs=True)
     axes[0, 0].set_ylabel(f"test errors of {runs.size}")
     log_errors(axes[0, 0], plan)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
+    legend_below(figure, axes, 2)
     return figure
 
 

@@ -63,7 +63,7 @@ def draw_variances(
 def _readable(axes: Any, *values: Any) -> None:
     """At least a decade on the axis; within two decades, ticks at plain numbers and not at powers alone."""
     everything = np.concatenate([np.ravel(v) for v in values])
-    low, high = everything.min(), everything.max()
+    low, high = everything[everything > 0].min(), everything.max()
     centre = np.sqrt(low * high)
     axes.set_ylim(min(low / 1.5, centre / 3.5), max(high * 1.5, centre * 3.5))
     axes.minorticks_off()

@@ -138,7 +138,7 @@ def _published(setting: Setting, result: Result) -> list[Quantity]:
     for part, word in (("activations", "variance of layer"), ("gradients", "gradient variance of layer")):
         for i, published in enumerate(getattr(setting, part)):
             ours = [draw[i] for draw in result[part]]
-            logs = np.log(ours)
+            logs = np.log(np.maximum(ours, np.finfo(float).tiny))
             spread = float(logs.std(ddof=1)) if len(ours) > 1 else 0.0
             mean = float(np.mean(ours))
             bound = exp(float(logs.mean()) + copysign(SPREAD * spread, published - mean))

@@ -22,7 +22,7 @@ import numpy as np
 import minidrop as md
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, label, panels
-from minidrop.experiments.hinton import LOGISTIC, RELU, Runs, Study, Variant, log_errors
+from minidrop.experiments.hinton import LOGISTIC, RELU, Runs, Study, Variant, legend_below, log_errors
 from minidrop.experiments.hinton_exact import small_net
 from minidrop.experiments.training_job import curve
 from minidrop.experiments.verdicts import Claim, Quantity
@@ -164,8 +164,7 @@ def draw_curves(plan: Plan, runs: Runs) -> Any:
         label(left, "epoch", f"test errors of {runs.size}", shown, epochs=True, legend=False)
         label(right, "epoch", "longest hidden row", shown, epochs=True, legend=False)
         log_errors(left, plan)
-    handles, labels = axes[0, 1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
+    legend_below(figure, axes, 5)
     return figure
 
 
@@ -202,8 +201,7 @@ def draw_histograms(runs: Runs) -> Any:
                 f"{title}, hidden layer {layer + 1}",
                 legend=False,
             )
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small")
+    legend_below(figure, axes, 4)
     return figure
 
 

@@ -78,7 +78,7 @@ def run_jobs(
     """Run what is not done yet, and return the results by key; those of jobs that failed are missing.
 
     Raises:
-        CheckpointError: if a finished job of that key had other arguments, or the folder cannot be written to.
+        CheckpointError: if a finished job had other arguments, or the folder cannot be written to.
     """
     check_count("jobs", processes)
     keys = [job.key for job in jobs]

@@ -12,13 +12,13 @@ import pytest
 from minidrop.experiments import NAMES, experiment
 
 
-def test_the_list_names_every_experiment_once(minidrop, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_the_list_names_every_experiment_once_and_fits_a_terminal(minidrop):
     code, out, _ = minidrop("reproduce", "--list")
     assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[1::2]] == list(NAMES)
     for name in NAMES:
-        assert out.count(f" {name} ") == 1
         assert experiment(name).name == name
+    assert max(map(len, out.splitlines()[1::2])) < 80
 
 
 def test_the_ids_are_those_of_the_documents_and_each_is_there_once():
