@@ -244,6 +244,4 @@ def _simple(*arrays: Array | None) -> bool:
     """Whether kernels can take them: real numbers in one piece."""
     first = arrays[0]
     assert first is not None
-    return first.dtype.name in ("float32", "float64") and all(
-        array is None or array.flags.c_contiguous for array in arrays
-    )
+    return first.dtype.char in "fd" and all(array is None or array.flags.c_contiguous for array in arrays)

@@ -51,6 +51,8 @@ NUMBERS_SIZE = 5
 
 _SCALARS: dict[str, Any] = {INT: np.int64, WORD: np.uint64, DOUBLE: np.float64}
 _NULL = np.uint64(0)
+#: of what arrays are, but for REAL
+_DTYPES = {kind: np.dtype(kind) for kind in (BOOL, BYTE, INTEGER)} | {NUMBERS: np.dtype("float64")}
 
 
 def source() -> str:
@@ -74,12 +76,8 @@ class Kernels:
         self._cupy = cupy
         self._function = cache(self._load)
 
-    def _load(self, name: str, dtype: str) -> Any:
-        return self._module(dtype).get_function(name)
-
-    def _module(self, dtype: str) -> Any:
-        real = {"float32": "float", "float64": "double"}[dtype]
-        return _compiled(self._cupy, real)
+    def _load(self, name: str, char: str) -> Any:
+        return _compiled(self._cupy, {"f": "float", "d": "double"}[char]).get_function(name)
 
     def launch(
         self, name: str, dtype: Any, blocks: int, *arguments: Any, sizes: Sequence[tuple[Any, int]] = ()
@@ -96,7 +94,7 @@ class Kernels:
         Raises:
             ArrayError: if an argument is not what the kernel takes.
         """
-        dtype = np.dtype(dtype).name
+        dtype = np.dtype(dtype)
         expected = PARAMETERS[name]
         if len(arguments) != len(expected):
             raise ArrayError(f"kernel {name} takes {len(expected)} arguments, got {len(arguments)}")
@@ -104,24 +102,26 @@ class Kernels:
             if array is not None and array.size < size:
                 raise ArrayError(f"kernel {name} needs an array of {size} elements, got {array.size}")
         passed = tuple(
-            self._argument(f"argument {i} of kernel {name}", argument, kind, dtype)
+            self._argument((i, name), argument, kind, dtype)
             for i, (argument, kind) in enumerate(zip(arguments, expected, strict=True))
         )
-        self._function(name, dtype)((blocks,), (BLOCK,), passed)
+        self._function(name, dtype.char)((blocks,), (BLOCK,), passed)
 
-    def _argument(self, what: str, argument: Any, kind: str, dtype: str) -> Any:
+    def _argument(self, what: tuple[int, str], argument: Any, kind: str, dtype: np.dtype[Any]) -> Any:
         if kind in _SCALARS:
             return _SCALARS[kind](argument)
         if argument is None:
             return _NULL
-        wanted = {REAL: dtype, NUMBERS: "float64"}.get(kind, kind)
+        wanted, problem = _DTYPES.get(kind, dtype), ""
         if not isinstance(argument, self._cupy.ndarray) or argument.dtype != wanted:
             found = getattr(argument, "dtype", type(argument).__name__)
-            raise ArrayError(f"{what} must be a cupy.ndarray of {wanted}, got {found}")
-        if not argument.flags.c_contiguous:
-            raise ArrayError(f"{what} must lie in one piece, row by row, got strides {argument.strides}")
-        if argument.device.id != self._cupy.cuda.Device().id:
-            raise ArrayError(f"{what} is on device {argument.device.id}, which is not the current one")
+            problem = f"must be a cupy.ndarray of {wanted}, got {found}"
+        elif not argument.flags.c_contiguous:
+            problem = f"must lie in one piece, row by row, got strides {argument.strides}"
+        elif argument.device.id != self._cupy.cuda.Device().id:
+            problem = f"is on device {argument.device.id}, which is not the current one"
+        if problem:
+            raise ArrayError("argument {} of kernel {} {}".format(*what, problem))
         return argument
 
 

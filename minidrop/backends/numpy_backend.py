@@ -19,7 +19,7 @@ _LANES_AT_ONCE = 64 * 1024
 _ROWS_A_SHARE = 32
 _PRODUCTS_A_SHARE = 100_000_000
 #: the same for an update alone
-_WEIGHTS_A_SHARE = 500_000
+_WEIGHTS_A_SHARE = 1_000_000
 
 
 @lru_cache(maxsize=8)

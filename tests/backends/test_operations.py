@@ -211,7 +211,7 @@ def test_the_blas_is_found_among_other_libraries(blas_is_looked_for_again):
     """One that cannot be loaded, and one without matrix products: here a module of NumPy."""
     others = [{"filepath": "no such file"}, {"filepath": np.random._pcg64.__file__}]
     libraries = [*others, *blas.libraries()]
-    a, blas_is_known = np.ones((2, 2)), blas._gemm("float64") is not None
+    a, blas_is_known = np.ones((2, 2)), blas._gemm("d") is not None
     blas._gemm.cache_clear()
     blas_is_looked_for_again.setattr(blas, "libraries", lambda: libraries)
     assert NumpyBackend().add_product(1.0, a, a, 1.0, a.copy()) == blas_is_known
@@ -220,8 +220,8 @@ def test_the_blas_is_found_among_other_libraries(blas_is_looked_for_again):
 def test_a_function_that_does_something_else_is_not_taken(blas_is_looked_for_again):
     """One of this name with other arguments, say: it is tried on a small sum first."""
     blas_is_looked_for_again.setattr(blas, "_find", lambda name: (lambda *arguments: None, int))
-    assert blas._gemm("float64") is None
-    assert blas._axpby("float64") is None
+    assert blas._gemm("d") is None
+    assert blas._axpby("d") is None
 
 
 @settings(deadline=None)
