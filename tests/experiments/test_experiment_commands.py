@@ -114,7 +114,7 @@ def test_a_sweep_that_says_something_wrong(minidrop, tmp_path, text, message):
 
 def test_a_sweep_killed_half_way_goes_on(tmp_path):
     """What was finished is not run again, and all is there in the end."""
-    (tmp_path / "s.toml").write_text(SWEEP.replace("epochs = 2", "epochs = 12"))
+    (tmp_path / "s.toml").write_text(SWEEP.replace("epochs = 2", "epochs = 6"))
     command = [sys.executable, "-m", "minidrop", "sweep", "s.toml"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     folder = tmp_path / "runs/sweep/small/jobs"
