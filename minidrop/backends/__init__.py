@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from minidrop.backends.base import Array, Backend, Draw, Formula, Moving, Scaling
+from minidrop.backends.base import Backend
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
 

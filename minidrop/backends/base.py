@@ -7,59 +7,15 @@ definition in this file.
 """
 
 from collections.abc import Callable, Sequence
-from math import prod
 from types import ModuleType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import ArrayError
 from minidrop.streams import Stream
-
-#: A numpy.ndarray or a cupy.ndarray, whichever the backend works with.
-Array: TypeAlias = Any
-
-
-class Scaling(NamedTuple):
-    """How stored pixels become a network's inputs: x = (pixel / divisor - mean) / std."""
-
-    divisor: float = 1.0
-    mean: float = 0.0
-    std: float = 1.0
-
-
-class Draw(NamedTuple):
-    """A keep mask that is still to be drawn into `keep`; its elements look at the lanes from `start` on."""
-
-    stream: Stream
-    step: int
-    threshold: int
-    keep: Array
-    start: int = 0
-    #: where a device finds the step, which then counts instead of `step`
-    numbers: Array | None = None
-
-    def rows(self, rows: slice) -> "Draw":
-        """The part of it that is some rows of the mask."""
-        return self._replace(keep=self.keep[rows], start=self.start + rows.start * prod(self.keep.shape[1:]))
-
-
-class Formula(NamedTuple):
-    """What an optimizer's `update` computes: a kernel's name, and what stays from step to step."""
-
-    name: str
-    constants: tuple[float, ...] = ()
-
-
-class Moving(NamedTuple):
-    """What changes from step to step: a schedule's numbers, and what an optimizer counts."""
-
-    lr: float
-    momentum: float = 0.0
-    steps: int = 0
-    velocity_steps: int = 0
-    momentum_product: float = 1.0
 
 
 class Backend:

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from minidrop.backends.base import Array, Backend, Draw, Formula, Moving, Scaling
+from minidrop.backends.base import Backend
 from minidrop.backends.kernels import NUMBERS_SIZE, Kernels, grid
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
 from minidrop.streams import Stream

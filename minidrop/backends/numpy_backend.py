@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from minidrop.backends.base import Array, Backend, Draw, Scaling
+from minidrop.backends.base import Backend
 from minidrop.backends.blas import add_product, axpby
+from minidrop.backends.values import Array, Draw, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.streams import Stream, next_lanes
 from minidrop.threads import available, share_out

@@ -365,7 +365,7 @@ FUSED_MUTANTS = [
     ),
     bug(
         "all rows have the mask of the first",
-        "minidrop.backends.base:Draw.rows",
+        "minidrop.backends.values:Draw.rows",
         "self.start + rows.start * prod(self.keep.shape[1:])",
         "self.start",
         "rows of a mask",
