@@ -158,7 +158,7 @@ def evaluate(
     run: Folder,
     part: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
     data_dir: Annotated[str | None, typer.Option(help="Folder with the data, if not the run's.")] = None,
-    backend: Annotated[str | None, typer.Option(help="numpy or cupy, if not the run's.")] = None,
+    backend: Annotated[str | None, typer.Option(help="numpy, numba or cupy, if not the run's.")] = None,
 ) -> None:
     """Evaluate the weights of a run: the best of its epochs, or the last."""
     from minidrop.runs import open_run

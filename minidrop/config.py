@@ -60,7 +60,7 @@ class TrainConfig:
     drop_last: bool = _key(False, "Leave out a last batch that is smaller.")
     seed: int = _key(0, "Of initial weights, masks, shuffles and the validation split.")
     dtype: str = _key("float32", "float32 or float64.")
-    backend: str | None = _key(None, "numpy or cupy; else MINIDROP_BACKEND, else numpy.")
+    backend: str | None = _key(None, "numpy, numba or cupy; else MINIDROP_BACKEND, else numpy.")
     threads: int = _key(0, "Threads for products and steps; 0: as many as NumPy's products use.")
     checkpoint_every: int = _key(1, "Epochs between checkpoints.")
 

@@ -18,7 +18,7 @@ class SoftmaxCrossEntropy:
 
     Args:
         reduction: "mean" or "sum".
-        backend: "numpy", "cupy" or the current one.
+        backend: "numpy", "numba", "cupy" or the current one.
 
     Raises:
         ArgumentError: for another reduction.

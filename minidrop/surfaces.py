@@ -188,7 +188,7 @@ def descend(
         optimizer: makes the optimizer of the parameters, as in the example.
         steps: how many updates.
         dtype: float32 or float64, of weights, gradients and the optimizer's slots.
-        backend: where the optimizer works: "numpy", "cupy" or the current one.
+        backend: where the optimizer works: "numpy", "numba", "cupy" or the current one.
 
     Raises:
         ArgumentError, ArrayError: if steps, dtype or start cannot be used.

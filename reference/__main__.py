@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from minidrop.backends import using_backend
+from minidrop.backends import BACKENDS, using_backend
 from minidrop.errors import MinidropError
 from minidrop.streams import check_seed
 
@@ -59,7 +59,7 @@ def _shared(parser: argparse.ArgumentParser, suppress: bool) -> None:
     def add(name: str, default: object, **about: object) -> None:
         parser.add_argument(name, default=argparse.SUPPRESS if suppress else default, **about)  # type: ignore[arg-type]
 
-    add("--backend", "numpy", choices=("numpy", "cupy"), help="minidrop's arrays")
+    add("--backend", "numpy", choices=BACKENDS, help="minidrop's arrays")
     add("--seed", 0, type=int, help="of weights, masks, inputs and schedules")
     add("--json", False, action="store_true", help="print JSON instead of the table")
     add("--filter", "", metavar="TEXT", help="only ops, or runs, whose name contains TEXT")

@@ -385,7 +385,7 @@ def test_all_threads_come_back_after_two_callers_at_once(libraries):
     assert libraries[0].number == 8
 
 
-ROWS, PRODUCTS = numpy_backend._ROWS_A_SHARE, numpy_backend._PRODUCTS_A_SHARE
+ROWS, PRODUCTS = numpy_backend._ROWS_A_SHARE, NumpyBackend.products_a_share
 
 
 @given(rows=st.integers(1, 2000), weights=st.integers(1, 10**7), number=st.integers(1, 64))
@@ -399,7 +399,7 @@ def test_a_step_is_shared_by_all_threads_or_by_none(rows, weights, number):
 
 @given(weights=st.integers(1, 10**8), number=st.integers(1, 64))
 def test_an_update_is_shared_by_all_threads_or_by_none(weights, number):
-    enough = weights >= number * numpy_backend._WEIGHTS_A_SHARE
+    enough = weights >= number * NumpyBackend.weights_a_share
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numpy_backend, "available", lambda: number)
         assert NumpyBackend().update_shares(weights) == (number if enough else 1)

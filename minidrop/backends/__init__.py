@@ -1,4 +1,4 @@
-"""The backend switch: NumPy on the host or CuPy on a GPU.
+"""The backend switch: NumPy on the host, the same with compiled loops, or CuPy on a GPU.
 
     >>> import minidrop as md
     >>> md.get_backend().name
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 #: the names that `set_backend` takes
-BACKENDS = ("numpy", "cupy")
+BACKENDS = ("numpy", "numba", "cupy")
 _current: Backend | None = None
 
 
@@ -48,6 +48,10 @@ def _make(name: str) -> Backend:
         from minidrop.backends.numpy_backend import NumpyBackend
 
         return NumpyBackend()
+    if name == "numba":
+        from minidrop.backends.numba_backend import NumbaBackend
+
+        return NumbaBackend()
     if name == "cupy":
         from minidrop.backends.cupy_backend import CupyBackend
 
@@ -59,7 +63,7 @@ def get_backend(backend: str | Backend | None = None) -> Backend:
     """The backend of that name, `backend` itself if it is one, or the current one for None.
 
     Raises:
-        BackendError: for an unknown name, and for "cupy" where CuPy or a CUDA device is missing.
+        BackendError: for an unknown name, and for one whose library or device is missing.
     """
     global _current
     if isinstance(backend, Backend):

@@ -78,8 +78,8 @@ class Backend:
         if not self.owns(array):
             kind = f"{type(array).__module__.partition('.')[0]}.{type(array).__qualname__}"
             raise ArrayError(
-                f"{what} is a {kind}, but the model's backend is {self.name}: pass a {self.name}.ndarray "
-                f"(backend.asarray(...) makes one)"
+                f"{what} is a {kind}, but the model's backend is {self.name}: pass a "
+                f"{self.xp.__name__}.ndarray (backend.asarray(...) makes one)"
             )
         found: Array = array
         if shape is not None and (
@@ -201,6 +201,16 @@ class Backend:
             lr_scale: the learning rate as a multiple of that in `numbers`.
             weight_decay: λ.
             decoupled: whether it shrinks the weights, or is added to the gradient.
+            rows: of a matrix whose rows are limited: how many, and to which length.
+        """
+        raise NotImplementedError
+
+    def follow(self, step: float, arrays: Sequence[Array], rows: tuple[int, float] | None = None) -> None:
+        """Do what `update` leaves to do where a product has been added to the first slot v: w ← w + step v.
+
+        Args:
+            step: of a `LinearRule`.
+            arrays: the weights and each slot, flat; without a slot the product was added to the weights.
             rows: of a matrix whose rows are limited: how many, and to which length.
         """
         raise NotImplementedError

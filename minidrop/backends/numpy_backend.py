@@ -15,12 +15,8 @@ from minidrop.threads import available, share_out
 
 #: 64 K lanes are 128 KiB of words; a multiple of 4, so that pieces begin with a word
 _LANES_AT_ONCE = 64 * 1024
-#: what a thread must have to do so that sharing out a step pays: each packs all weights for its products, and
-#: waking one takes as long as some million products of a weight and an example (measured on two cores)
+#: what a thread must have to do so that sharing out a step pays: each packs all weights for its products
 _ROWS_A_SHARE = 32
-_PRODUCTS_A_SHARE = 100_000_000
-#: the same for an update alone
-_WEIGHTS_A_SHARE = 1_000_000
 
 
 @lru_cache(maxsize=8)
@@ -40,6 +36,10 @@ class NumpyBackend(Backend):
     #: 128 K float32 elements are 512 KiB, a part of a core's L2 cache
     block = 128 * 1024
     values_are_cheap = True
+    #: and waking one takes as long as a million products of weight and example or so (measured on two cores)
+    products_a_share = 100_000_000
+    #: the same for an update alone
+    weights_a_share = 1_000_000
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         """`array` itself."""
@@ -47,13 +47,13 @@ class NumpyBackend(Backend):
 
     def shares(self, rows: int, weights: int) -> int:
         """See `Backend.shares`: all threads that NumPy's matrix products use, if there is work for each."""
-        most = min(rows // _ROWS_A_SHARE, rows * weights // _PRODUCTS_A_SHARE)
+        most = min(rows // _ROWS_A_SHARE, rows * weights // self.products_a_share)
         threads = available() if most > 1 else 1
         return threads if threads <= most else 1
 
     def update_shares(self, weights: int) -> int:
         """See `Backend.update_shares`: all threads, if there are weights enough for each."""
-        most = weights // _WEIGHTS_A_SHARE
+        most = weights // self.weights_a_share
         threads = available() if most > 1 else 1
         return threads if threads <= most else 1
 

@@ -26,7 +26,7 @@ class Batches:
         drop_last: whether to leave out a last batch that would be smaller.
         scaling: divisor, mean and std.
         dtype: of the inputs that the model gets.
-        backend: "numpy", "cupy" or the current one; the examples are put there once.
+        backend: "numpy", "numba", "cupy" or the current one; the examples are put there once.
 
     Raises:
         ArgumentError: if the batch size is below 1 or above N.

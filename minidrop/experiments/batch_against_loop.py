@@ -40,7 +40,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     """The published ratio beside ours, which is not judged, and that both ways agree, which is."""
     found = results["timings"]
     rows = found["rows"]
-    processor, published = PUBLISHED[found["backend"]]
+    processor, published = PUBLISHED.get(found["backend"], PUBLISHED["numpy"])
     findings = Findings()
     for row in (rows[-2], rows[-1]):
         batch, loop = row["seconds"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from minidrop.experiments.runner import Told
 
 Jobs = Annotated[int, typer.Option(min=1, help="How many jobs to run at a time.")]
-Backend = Annotated[str | None, typer.Option(help="numpy or cupy; else MINIDROP_BACKEND, else numpy.")]
+Backend = Annotated[str | None, typer.Option(help="numpy, numba or cupy; else MINIDROP_BACKEND, else numpy.")]
 DataDir = Annotated[
     str | None, typer.Option(help="Folder with MNIST/raw; else MINIDROP_DATA, else the user cache.")
 ]

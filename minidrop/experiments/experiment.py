@@ -27,7 +27,7 @@ class Plan:
     Args:
         quick: on the embedded digits, with few and short runs: it all works, and the exact parts are exact.
         seeds: how many seeds; by default what the experiment says.
-        backend: "numpy" or "cupy"; None for the current one.
+        backend: "numpy", "numba" or "cupy"; None for the current one.
         data_dir: where MNIST and Fashion-MNIST are; None for the usual places.
     """
 

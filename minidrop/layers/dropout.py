@@ -27,7 +27,7 @@ class Dropout(StochasticLayer):
         per: "element", a mask entry for each element; or "feature", one mask of an example's shape that the
             whole batch shares, as document 001 does: unbiased, but its noise is not averaged over the batch.
         seed: of the masks of a layer that stands alone; a `Sequential` brings its own.
-        backend: "numpy", "cupy" or the current one.
+        backend: "numpy", "numba", "cupy" or the current one.
 
     Raises:
         ArgumentError: if drop_prob is not a number in [0, 1], or for an unknown mode or per.

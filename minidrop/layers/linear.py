@@ -26,7 +26,7 @@ class Linear(Layer):
         bias_init: how b begins; as `init` unless given.
         dtype: "float32", "float64", or "complex128" for a proof by complex step.
         seed: of the initial weights of a layer that stands alone; a `Sequential` brings its own.
-        backend: "numpy", "cupy" or the current one.
+        backend: "numpy", "numba", "cupy" or the current one.
 
     >>> import minidrop as md, numpy as np
     >>> layer = md.Linear(3, 2, init=md.Constant(0.5), bias_init=md.Constant(1))

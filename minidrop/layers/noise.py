@@ -17,7 +17,7 @@ class GaussianNoise(StochasticLayer):
     Args:
         std: the standard deviation of r, at least 0.
         seed: of the noise of a layer that stands alone; a `Sequential` brings its own.
-        backend: "numpy", "cupy" or the current one.
+        backend: "numpy", "numba", "cupy" or the current one.
 
     Raises:
         ArgumentError: if std is negative or not finite.

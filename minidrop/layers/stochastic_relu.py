@@ -17,7 +17,7 @@ class StochasticReLU(StochasticLayer):
         drop_prob: the probability of switching off, in [0, 1]; the document's p is 1 - drop_prob.
         scaled: True for the corrected layer, False for the published one.
         seed: of the masks of a layer that stands alone; a `Sequential` brings its own.
-        backend: "numpy", "cupy" or the current one.
+        backend: "numpy", "numba", "cupy" or the current one.
 
     Raises:
         ArgumentError: if drop_prob is not a number in [0, 1].

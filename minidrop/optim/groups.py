@@ -1,11 +1,13 @@
-"""Parameters that are treated differently from the others."""
+"""Parameters that are treated differently from others, and the pieces of memory that are treated alike."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from minidrop.errors import ArgumentError, check_range
 from minidrop.parameters import ParameterArena
+from minidrop.threads import span
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,15 @@ class Group:
     weight_decay: float | None = None
 
 
+class Piece(NamedTuple):
+    """Neighbours in the arena that an update treats alike."""
+
+    where: slice
+    group: Group
+    has_gradient: bool  #: or whether it has been added to the first slot already
+    rows: tuple[int, float] | None = None  #: of a matrix with a limit: how many rows, and which length
+
+
 def check_groups(parameters: ParameterArena, groups: Mapping[str, Group]) -> None:
     """Refuse a pattern that matches no parameter, and numbers out of range, with an ArgumentError."""
     for pattern, group in groups.items():
@@ -34,3 +45,44 @@ def check_groups(parameters: ParameterArena, groups: Mapping[str, Group]) -> Non
 def group_of(name: str, groups: Mapping[str, Group]) -> Group:
     """The first group whose pattern matches the name, or one in which nothing is different."""
     return next((group for pattern, group in groups.items() if fnmatchcase(name, pattern)), Group())
+
+
+def pieces(
+    parameters: ParameterArena,
+    groups: Mapping[str, Group],
+    share: int = 0,
+    shares: int = 1,
+    accumulated: frozenset[str] = frozenset(),
+    limits: Mapping[str, float] | None = None,
+) -> Iterator[Piece]:
+    """One share of each parameter's units, as few pieces of the arena as possible.
+
+    Args:
+        parameters: the arena.
+        groups: what is different where.
+        share: which share.
+        shares: of how many.
+        accumulated: the parameters whose gradients are in the first slot already.
+        limits: the largest length of the rows of some matrices, each of which is then a piece of its own.
+    """
+    pending: Piece | None = None
+    for name, whole in parameters.slices().items():
+        units = parameters[name].shape[0]
+        size, rows = parameters[name].size // units, span(units, share, shares)
+        where = slice(whole.start + size * rows.start, whole.start + size * rows.stop)
+        if where.start == where.stop:
+            continue
+        limit = (rows.stop - rows.start, limits[name]) if limits and name in limits else None
+        piece = Piece(where, group_of(name, groups), name not in accumulated, limit)
+        if (
+            pending is not None
+            and pending[1:] == piece[1:]
+            and limit is None
+            and pending.where.stop == where.start
+        ):
+            piece = piece._replace(where=slice(pending.where.start, where.stop))
+        elif pending is not None:
+            yield pending
+        pending = piece
+    if pending is not None:
+        yield pending

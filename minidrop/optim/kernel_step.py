@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from minidrop.backends import Moving
-from minidrop.optim.groups import Group, group_of
+from minidrop.optim.groups import Piece, pieces
 from minidrop.optim.max_norm import MaxNorm
 
 if TYPE_CHECKING:
     from minidrop.optim.optimizer import Optimizer
-
-
-class _Launch(NamedTuple):
-    """Neighbours in the arena that are treated alike; `rows`: how many are limited to which length."""
-
-    where: slice
-    group: Group
-    rows: tuple[int, float] | None
 
 
 class KernelStep:
@@ -31,6 +22,7 @@ class KernelStep:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self._numbers: Any = None
+        self._known: dict[Any, list[Piece]] = {}
 
     def numbers(self) -> Any:
         """Where kernels find the optimizer's moving numbers, as they are now; None without kernels."""
@@ -46,33 +38,38 @@ class KernelStep:
         self._numbers = backend.numbers(moving, self._numbers)
         return self._numbers
 
-    def step(self) -> bool:
-        """Update and project all parameters; False, with nothing done, if there is no kernel for it."""
+    def step(self, share: int, shares: int, accumulated: frozenset[str]) -> bool:
+        """Update and project a share of all parameters; False, with nothing done, if there is no kernel."""
         optimizer = self.optimizer
-        arena, numbers, formula = optimizer.parameters, self.numbers(), optimizer.formula()
-        if numbers is None or formula is None:
+        arena, backend = optimizer.parameters, optimizer.parameters.backend
+        formula = optimizer.formula() if backend.has_kernels else None
+        if formula is None:
             return False
-        backend, projections = arena.backend, optimizer.projections
+        numbers, projections = self.numbers(), optimizer.projections
         in_kernels = len(projections) == 1 and type(projections[0]) is MaxNorm
-        flat = (arena.flat_values, arena.flat_gradients, *optimizer.state.values())
-        for launch in self._launches(projections[0].lengths(arena) if in_kernels else {}):
-            arrays = [array[launch.where] for array in flat]
-            lr_scale, decay = launch.group.lr_scale, optimizer.decay_of(launch.group)
-            backend.update(formula, numbers, arrays, lr_scale, decay, optimizer.decoupled, launch.rows)
+        limits = projections[0].lengths(arena) if in_kernels else {}
+        w, g, slots = arena.flat_values, arena.flat_gradients, list(optimizer.state.values())
+        for where, group, has_gradient, rows in self._pieces(share, shares, accumulated, limits):
+            lr_scale, decay = group.lr_scale, optimizer.decay_of(group)
+            remembered = [slot[where] for slot in slots]
+            if has_gradient:
+                arrays = [w[where], g[where], *remembered]
+                backend.update(formula, numbers, arrays, lr_scale, decay, optimizer.decoupled, rows)
+            else:
+                rule = optimizer.linear_rule(optimizer.lr * lr_scale)
+                assert rule is not None
+                backend.follow(rule.step, [w[where], *remembered], rows)
         if not in_kernels:
-            optimizer.project()
+            optimizer.project(share, shares)
         return True
 
-    def _launches(self, limits: Mapping[str, float]) -> Iterator[_Launch]:
-        arena, groups = self.optimizer.parameters, self.optimizer.groups
-        pending: _Launch | None = None
-        for name, where in arena.slices().items():
-            rows = (arena[name].shape[0], limits[name]) if name in limits else None
-            launch = _Launch(where, group_of(name, groups), rows)
-            if pending is not None and pending.rows is rows is None and pending.group == launch.group:
-                launch = launch._replace(where=slice(pending.where.start, where.stop))
-            elif pending is not None:
-                yield pending
-            pending = launch
-        if pending is not None:
-            yield pending
+    def _pieces(
+        self, share: int, shares: int, accumulated: frozenset[str], limits: dict[str, float]
+    ) -> list[Piece]:
+        key = share, shares, accumulated, *limits.items()
+        if key not in self._known:
+            optimizer = self.optimizer
+            self._known[key] = list(
+                pieces(optimizer.parameters, optimizer.groups, share, shares, accumulated, limits)
+            )
+        return self._known[key]

@@ -1,19 +1,15 @@
 """What every optimizer does: walk the flat parameters in pieces, update, then project."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from minidrop.backends import Array, Formula
 from minidrop.backends.workspace import ThreadWorkspace
 from minidrop.errors import ArgumentError, check_range
-from minidrop.optim.groups import Group, check_groups, group_of
+from minidrop.optim.groups import Group, Piece, check_groups, group_of, pieces
 from minidrop.optim.kernel_step import KernelStep
 from minidrop.optim.max_norm import MaxNorm
 from minidrop.parameters import ParameterArena
-from minidrop.threads import span
-
-#: where in the arena, what is different there, and whether its gradient is written
-Range = tuple[slice, Group, bool]
 
 
 class LinearRule(NamedTuple):
@@ -78,7 +74,7 @@ class Optimizer:
         self.state: dict[str, Array] = {name: parameters.new_slot() for name in self.slots}
         self.groups = dict(groups or {})
         self._scratch = ThreadWorkspace(parameters.backend.xp)
-        self._known_ranges: dict[tuple[int, int, frozenset[str]], list[Range]] = {}
+        self._known_pieces: dict[tuple[int, int, frozenset[str]], list[Piece]] = {}
         self._kernels = KernelStep(self)
         check_groups(parameters, self.groups)
 
@@ -117,15 +113,15 @@ class Optimizer:
 
         For the parameters named in `accumulated` the gradient is in v already, by their `rule`.
         """
-        if not accumulated and self._kernels.step():
+        if self._kernels.step(share, shares, accumulated):
             return
         arena, xp = self.parameters, self.parameters.backend.xp
-        for where, group, has_gradient in self._ranges(share, shares, accumulated):
+        for where, group, has_gradient, _ in self._pieces(share, shares, accumulated):
             lr = self.lr * group.lr_scale
             decay = self.decay_of(group)
-            for piece in _pieces(where, arena.backend.chunk):
-                w, g = arena.flat_values[piece], arena.flat_gradients[piece]
-                slots = [slot[piece] for slot in self.state.values()]
+            for chunk in _chunks(where, arena.backend.chunk):
+                w, g = arena.flat_values[chunk], arena.flat_gradients[chunk]
+                slots = [slot[chunk] for slot in self.state.values()]
                 if not has_gradient:
                     self.follow(xp, w, lr, *slots)
                     continue
@@ -200,12 +196,12 @@ class Optimizer:
         """An array of the shape and dtype of `like` to compute in; its content is undefined."""
         return self._scratch.workspace.array(name, like.shape, like.dtype)
 
-    def _ranges(self, share: int, shares: int, accumulated: frozenset[str]) -> list[Range]:
-        """The slices of the arena that a share is."""
+    def _pieces(self, share: int, shares: int, accumulated: frozenset[str]) -> list[Piece]:
+        """The pieces of the arena that a share is."""
         key = share, shares, accumulated
-        if key not in self._known_ranges:
-            self._known_ranges[key] = list(_ranges(self.parameters, self.groups, *key))
-        return self._known_ranges[key]
+        if key not in self._known_pieces:
+            self._known_pieces[key] = list(pieces(self.parameters, self.groups, *key))
+        return self._known_pieces[key]
 
     # -- for checkpoints ---------------------------------------------------------------------------------
 
@@ -231,30 +227,7 @@ class MomentumMixin:
         self._momentum = check_range("momentum", momentum, 0, 1, exclude_high=True)
 
 
-def _ranges(
-    parameters: ParameterArena,
-    groups: Mapping[str, Group],
-    share: int,
-    shares: int,
-    accumulated: frozenset[str],
-) -> Iterator[Range]:
-    """The slices of the arena that a share is; neighbours that are treated alike are one slice."""
-    pending: Range | None = None
-    for name, whole in parameters.slices().items():
-        group, has_gradient = group_of(name, groups), name not in accumulated
-        units = parameters[name].shape[0]
-        size, rows = parameters[name].size // units, span(units, share, shares)
-        where = slice(whole.start + size * rows.start, whole.start + size * rows.stop)
-        if pending is not None and pending[1:] == (group, has_gradient) and pending[0].stop == where.start:
-            where = slice(pending[0].start, where.stop)
-        elif pending is not None:
-            yield pending
-        pending = where, group, has_gradient
-    if pending is not None:
-        yield pending
-
-
-def _pieces(where: slice, chunk: int | None) -> Iterable[slice]:
+def _chunks(where: slice, chunk: int | None) -> Iterable[slice]:
     """`where` in pieces of at most `chunk` elements."""
     if chunk is None:
         return [where]

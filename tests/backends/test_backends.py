@@ -53,14 +53,19 @@ def test_set_backend_lasts_until_the_next_one():
 
 def test_an_unknown_name_is_refused_and_changes_nothing():
     before = md.get_backend()
-    with pytest.raises(BackendError, match=r"^unknown backend 'jax': choose one of numpy, cupy$"):
+    with pytest.raises(BackendError, match=r"^unknown backend 'jax': choose one of numpy, numba, cupy$"):
         md.set_backend("jax")
     assert md.get_backend() is before
 
 
 @pytest.mark.parametrize(
     ("variable", "said"),
-    [("numpy", "numpy"), ("", "numpy"), ("nunpy", "unknown backend 'nunpy': choose one of numpy, cupy")],
+    [
+        ("numpy", "numpy"),
+        ("", "numpy"),
+        ("numba", "numba"),
+        ("nunpy", "unknown backend 'nunpy': choose one of numpy, numba, cupy"),
+    ],
 )
 def test_the_environment_names_the_first_backend(variable, said):
     program = """

@@ -1,4 +1,4 @@
-"""NumPy's overrides against the plain definitions in base.py, and the operations that have one form only."""
+"""Overrides on the host against the plain definitions in base.py, and operations that have one form only."""
 
 from itertools import pairwise
 
@@ -11,6 +11,7 @@ from tolerances import FLOAT32_ROUNDING, FLOAT64_ROUNDING
 
 import minidrop as md
 from minidrop.backends import Backend, Scaling, Workspace, blas
+from minidrop.backends.numba_backend import NumbaBackend
 from minidrop.backends.numpy_backend import NumpyBackend
 from minidrop.streams import Purpose, Stream
 
@@ -18,17 +19,19 @@ ROUNDING = {"float32": FLOAT32_ROUNDING, "float64": FLOAT64_ROUNDING}
 dtypes = st.sampled_from(sorted(ROUNDING))
 sizes = st.integers(1, 12)
 seeds = st.integers(0, 2**32 - 1)
+#: the backends that override
+hosts = st.sampled_from([NumpyBackend, NumbaBackend])
 #: how many elements are taken at a time: less than a row, a few rows, all
 blocks = st.sampled_from([1, 20, NumpyBackend.block])
 
 
 @settings(deadline=None)
-@given(rows=sizes, classes=sizes, dtype=dtypes, seed=seeds, scale=st.sampled_from([1.0, 0.125]))
-def test_softmax_cross_entropy(rows, classes, dtype, seed, scale):
+@given(rows=sizes, classes=sizes, dtype=dtypes, seed=seeds, scale=st.sampled_from([1.0, 0.125]), host=hosts)
+def test_softmax_cross_entropy(rows, classes, dtype, seed, scale, host):
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 10, (rows, classes)).astype(dtype)
     labels = rng.integers(0, classes, rows)
-    backend, before = NumpyBackend(), logits.copy()
+    backend, before = host(), logits.copy()
     plain, fast = np.full_like(logits, np.nan), np.full_like(logits, np.nan)
 
     plain_loss = Backend.softmax_cross_entropy(backend, logits, labels, scale, plain, Workspace(np))
@@ -56,13 +59,14 @@ def keep_of(kind, shape, rng):
     has_bias=st.booleans(),
     scale=st.sampled_from([1.0, 2.0, 1.25, 0.0]),
     block=blocks,
+    host=hosts,
 )
-def test_bias_relu_dropout(shape, dtype, seed, keep_kind, has_bias, scale, block):
+def test_bias_relu_dropout(shape, dtype, seed, keep_kind, has_bias, scale, block, host):
     rng = np.random.default_rng(seed)
     z, bias = rng.normal(size=shape).astype(dtype), rng.normal(size=shape[1]).astype(dtype)
     keep = keep_of(keep_kind, shape, rng)
     bias = bias if has_bias else None
-    backend = NumpyBackend()
+    backend = host()
     backend.block = block
     plain, fast = z.copy(), z.copy()
 
@@ -82,12 +86,13 @@ def test_bias_relu_dropout(shape, dtype, seed, keep_kind, has_bias, scale, block
     seed=seeds,
     scale=st.sampled_from([1.0, 2.0, 1.25, 0.0]),
     block=blocks,
+    host=hosts,
 )
-def test_relu_dropout_backward(shape, dtype, seed, scale, block):
+def test_relu_dropout_backward(shape, dtype, seed, scale, block, host):
     rng = np.random.default_rng(seed)
     dy, y = (rng.normal(size=shape).astype(dtype) for _ in range(2))
     y[rng.random(shape) < 0.3] = 0  # an output of 0 lets nothing pass
-    backend, before = NumpyBackend(), y.copy()
+    backend, before = host(), y.copy()
     backend.block = block
     plain, fast = dy.copy(), dy.copy()
 
@@ -225,6 +230,18 @@ def test_a_function_that_does_something_else_is_not_taken(blas_is_looked_for_aga
 
 
 @settings(deadline=None)
+@given(shape=st.tuples(sizes, sizes), dtype=dtypes, seed=seeds, margin=st.integers(0, 3), host=hosts)
+def test_column_sums(shape, dtype, seed, margin, host):
+    """Also of some columns of a larger matrix."""
+    whole = np.random.default_rng(seed).normal(size=(shape[0], shape[1] + 2 * margin)).astype(dtype)
+    matrix = whole[:, margin : whole.shape[1] - margin]
+    sums = np.full(shape[1], np.nan, dtype)
+    assert host().column_sums(matrix, sums) is sums
+    exact = matrix.astype("float64").sum(axis=0)
+    np.testing.assert_allclose(sums, exact, rtol=0, atol=ROUNDING[dtype] * (1 + abs(matrix).sum()))
+
+
+@settings(deadline=None)
 @given(
     rows=sizes,
     columns=sizes,
@@ -232,13 +249,14 @@ def test_a_function_that_does_something_else_is_not_taken(blas_is_looked_for_aga
     seed=seeds,
     limit=st.sampled_from([0.5, 2.0, 15.0, 15**0.5]),
     block=blocks,
+    host=hosts,
 )
-def test_limit_row_norms(rows, columns, dtype, seed, limit, block):
+def test_limit_row_norms(rows, columns, dtype, seed, limit, block, host):
     rng = np.random.default_rng(seed)
     matrix = (rng.normal(size=(rows, columns)) * rng.choice([0.1, 1, 10], (rows, 1))).astype(dtype)
     matrix[rng.integers(rows)] = 0
     within = np.linalg.norm(matrix.astype("float64"), axis=1) < limit * (1 - ROUNDING[dtype])
-    backend = NumpyBackend()
+    backend = host()
     backend.chunk = block
     plain, fast = matrix.copy(), matrix.copy()
 
@@ -257,9 +275,9 @@ def test_limit_row_norms(rows, columns, dtype, seed, limit, block):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_row_exactly_at_the_limit_keeps_its_bits(dtype):
     matrix = np.array([[3, 4], [0, 5], [6, 8], [1, 0]], dtype)
-    for limit_row_norms in (Backend.limit_row_norms, NumpyBackend.limit_row_norms):
+    for host in (PlainBackend, NumpyBackend, NumbaBackend):
         limited = matrix.copy()
-        limit_row_norms(NumpyBackend(), limited, 5.0, Workspace(np))
+        host().limit_row_norms(limited, 5.0, Workspace(np))
         np.testing.assert_array_equal(limited, np.array([[3, 4], [0, 5], [3, 4], [1, 0]], dtype))
 
 
@@ -314,13 +332,16 @@ def test_scale(shape, stored, dtype, scaling, seed):
 
 @pytest.mark.parametrize("n", [1, 15, 16, 64 * 1024, 64 * 1024 + 1, 200_003])
 @pytest.mark.parametrize("start", [0, 5, 16, 48, 16 * 12345])
-def test_keep_mask(n, start):
-    stream, backend = Stream(3, index=2), NumpyBackend()
+@pytest.mark.parametrize("host", [NumpyBackend, NumbaBackend])
+def test_keep_mask(n, start, host):
+    stream, backend = Stream(2**63 + 3, index=2), host()
     plain, fast = np.zeros(n, bool), np.ones(n, bool)
-    Backend.keep_mask(backend, stream, 4, 20000, plain, start)
-    assert backend.keep_mask(stream, 4, 20000, fast, start) is fast
+    lanes = stream.lanes(start + n, 4)[start:]
+    threshold = int(lanes[0])  # a lane that is exactly the threshold stays
+    Backend.keep_mask(backend, stream, 4, threshold, plain, start)
+    assert backend.keep_mask(stream, 4, threshold, fast, start) is fast
     np.testing.assert_array_equal(fast, plain)
-    np.testing.assert_array_equal(plain, stream.lanes(start + n, 4)[start:] >= 20000)
+    np.testing.assert_array_equal(plain, lanes >= threshold)
 
 
 @settings(deadline=None)
@@ -356,16 +377,16 @@ def test_take():
 # -- the operations against what they stand for ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("keep_mask", [Backend.keep_mask, NumpyBackend.keep_mask])
-def test_an_element_is_kept_if_its_lane_is_not_below_the_threshold(keep_mask):
-    stream, backend = Stream(3), NumpyBackend()
+@pytest.mark.parametrize("host", [PlainBackend, NumpyBackend, NumbaBackend])
+def test_an_element_is_kept_if_its_lane_is_not_below_the_threshold(host):
+    stream, keep_mask = Stream(3), host().keep_mask
     lanes = stream.lanes(12, step=5).reshape(3, 4)
     threshold = int(lanes[1, 2])  # a lane that is exactly the threshold stays
-    keep = keep_mask(backend, stream, 5, threshold, np.zeros((3, 4), bool))
+    keep = keep_mask(stream, 5, threshold, np.zeros((3, 4), bool))
     np.testing.assert_array_equal(keep, lanes >= threshold)
     assert keep[1, 2]
-    assert keep_mask(backend, stream, 5, 0, np.zeros((3, 4), bool)).all()
-    assert not keep_mask(backend, stream, 5, 65536, np.ones((3, 4), bool)).any()
+    assert keep_mask(stream, 5, 0, np.zeros((3, 4), bool)).all()
+    assert not keep_mask(stream, 5, 65536, np.ones((3, 4), bool)).any()
 
 
 def test_standard_normals_are_float64_draws_rounded():

@@ -1,48 +1,17 @@
 """The kernel of each update, and of the projection with it, against the optimizer's own formula on NumPy."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from optim_helpers import EVERY, random_gradients
-from tolerances import OPTIMIZER_PATH, OPTIMIZER_PATH_FLOAT32
+from optim_helpers import EVERY, assert_same_states, net, schedule, states_along
 
 import minidrop as md
 from minidrop.backends import Moving
 from minidrop.optim import Group
 
-PATH = {"float32": OPTIMIZER_PATH_FLOAT32, "float64": OPTIMIZER_PATH}
 #: those whose published slips no kernel has
 WITHOUT_KERNEL = ("published",)
-
-
-def net(backend, dtype, sizes):
-    layers = [md.Linear(a, b, dtype=dtype, backend=backend) for a, b in pairwise(sizes)]
-    return md.Sequential(*layers, seed=1)
-
-
-def path(backend, name, dtype, sizes, steps, change=lambda optimizer, t: None, **options):
-    """The weights and all slots after each of some steps along random gradients."""
-    cls, own = EVERY[name]
-    model = net(backend, dtype, sizes)
-    optimizer = cls(model.parameters(), **(own | options))
-    arena, states = optimizer.parameters, []
-    for t, g in enumerate(random_gradients(2, steps, arena.size)):
-        change(optimizer, t)
-        arena.flat_gradients[...] = arena.backend.asarray(g, dtype)
-        optimizer.step()
-        arrays = [arena.flat_values, *optimizer.state.values()]
-        states.append([np.array(arena.backend.to_host(array)) for array in arrays])
-    return states
-
-
-def assert_same(found, expected, dtype):
-    for step, (mine, theirs) in enumerate(zip(found, expected, strict=True)):
-        for a, b in zip(mine, theirs, strict=True):
-            assert a.dtype == dtype
-            np.testing.assert_allclose(a, b, rtol=PATH[dtype], atol=PATH[dtype], err_msg=f"step {step + 1}")
 
 
 def count_launches(device, monkeypatch):
@@ -54,13 +23,6 @@ def count_launches(device, monkeypatch):
     return names
 
 
-def schedule(optimizer, t):
-    """Another learning rate from the third step on; another momentum, from 0 on, at every other step."""
-    optimizer.lr *= 0.5 if t == 2 else 1
-    if hasattr(optimizer, "momentum"):
-        optimizer.momentum = 0.0 if t == 0 else 0.3 + 0.1 * (t // 2)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", sorted(EVERY))
 def test_every_update(device, monkeypatch, name, dtype):
@@ -69,9 +31,9 @@ def test_every_update(device, monkeypatch, name, dtype):
     if not issubclass(EVERY[name][0], md.SGDHinton):
         options["projections"] = [md.MaxNorm(0.9)]
     arguments = name, dtype, (33, 7, 257, 1), 6, schedule
-    expected = path("numpy", *arguments, **options)
+    expected = states_along("numpy", *arguments, **options)
     names = count_launches(device, monkeypatch)
-    assert_same(path(device, *arguments, **options), expected, dtype)
+    assert_same_states(states_along(device, *arguments, **options), expected, dtype)
     assert any(launched.startswith("update_") for launched in names) == (name not in WITHOUT_KERNEL)
     if name not in WITHOUT_KERNEL:
         assert [launched for launched in names if launched.endswith("_rows")]
@@ -89,7 +51,8 @@ def test_updates_of_all_sizes(device, name, sizes, dtype, limit):
     if issubclass(EVERY[name][0], md.SGDHinton):
         options = {"limit": limit}
     arguments = name, dtype, sizes, 2
-    assert_same(path(device, *arguments, **options), path("numpy", *arguments, **options), dtype)
+    expected = states_along("numpy", *arguments, **options)
+    assert_same_states(states_along(device, *arguments, **options), expected, dtype)
 
 
 def test_a_step_that_only_counts_takes_nothing_from_the_host(device, monkeypatch):
@@ -144,4 +107,5 @@ def test_formulas_of_the_users_own_are_computed_by_their_own_update(device, monk
 def test_several_projections_are_applied_in_their_order(device):
     options = {"projections": [md.MaxNorm(0.5, layers="all"), md.MaxNorm({"0.weight": 0.2})]}
     arguments = "adam", "float64", (9, 4, 3), 3
-    assert_same(path(device, *arguments, **options), path("numpy", *arguments, **options), "float64")
+    expected = states_along("numpy", *arguments, **options)
+    assert_same_states(states_along(device, *arguments, **options), expected, "float64")

@@ -9,6 +9,7 @@ from checks import add
 
 import minidrop as md
 from minidrop import threads
+from minidrop.backends.numpy_backend import NumpyBackend
 
 NETS = {
     unit: test_fused.Chain((6, 6, 6, 6), (unit, unit), (test_fused.DROPOUTS[4], *test_fused.DROPOUTS[:1] * 2))
@@ -96,6 +97,7 @@ for block in (20, 1000):
         has_bias=True,
         scale=1.25,
         block=block,
+        host=NumpyBackend,
     )
     add(
         f"fused backward, blocks of {block}",
@@ -105,6 +107,7 @@ for block in (20, 1000):
         seed=0,
         scale=1.25,
         block=block,
+        host=NumpyBackend,
     )
 add(
     "rows of a mask",

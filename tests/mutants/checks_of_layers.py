@@ -18,6 +18,7 @@ from checks import Scripted, add
 from strategies import Net, batch_for
 
 import minidrop as md
+from minidrop.backends.numpy_backend import NumpyBackend
 
 # -- layers and nets ---------------------------------------------------------------------------------------
 
@@ -146,7 +147,7 @@ add(
     seed=0,
 )
 add("masks of lanes", test_dropout.test_a_mask_is_a_function_of_seed_position_and_step, mode="inverted")
-add("plain masks", test_operations.test_keep_mask, n=100_003, start=0)
+add("plain masks", test_operations.test_keep_mask, n=100_003, start=0, host=NumpyBackend)
 add("every lane once", test_dropout.test_the_expectation_is_exact, drop_prob=0.2)
 add("nearest rate", test_dropout.test_the_rate_is_the_nearest_multiple_of_a_lane)
 add("next step", test_dropout.test_each_training_pass_draws_the_next_step_and_evaluation_draws_none)

@@ -26,6 +26,7 @@ from checks import Scripted, add
 from strategies import Net
 
 import minidrop as md
+from minidrop.backends.numpy_backend import NumpyBackend
 from minidrop.config import TrainConfig
 
 # -- loss, initial weights, optimizers ---------------------------------------------------------------------
@@ -45,6 +46,7 @@ add(
     dtype="float64",
     seed=0,
     scale=0.125,
+    host=NumpyBackend,
 )
 add(
     "plain max-norm",
@@ -55,6 +57,7 @@ add(
     seed=0,
     limit=2.0,
     block=20,
+    host=NumpyBackend,
 )
 add(
     "plain batches",

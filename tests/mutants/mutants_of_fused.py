@@ -373,7 +373,7 @@ FUSED_MUTANTS = [
     # shares of an update
     bug(
         "every share updates all",
-        "minidrop.optim.optimizer:_ranges",
+        "minidrop.optim.groups:pieces",
         "span(units, share, shares)",
         "slice(0, units)",
         "shares of sgd",

@@ -6,12 +6,13 @@ either: here it is a generator of plain floats, for one weight and its gradients
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
-from tolerances import OPTIMIZER_PATH
+from tolerances import OPTIMIZER_PATH, OPTIMIZER_PATH_FLOAT32
 
 import minidrop as md
 from minidrop.backends import Backend
@@ -107,3 +108,40 @@ def start_of(optimizer: md.optim.Optimizer) -> np.ndarray:
 def assert_same_path(actual: np.ndarray, expected: np.ndarray) -> None:
     """Equal but for the order in which float64 operations were written down."""
     np.testing.assert_allclose(actual, expected, rtol=OPTIMIZER_PATH, atol=OPTIMIZER_PATH)
+
+
+def net(backend, dtype, sizes):
+    """Linear layers alone."""
+    layers = [md.Linear(a, b, dtype=dtype, backend=backend) for a, b in pairwise(sizes)]
+    return md.Sequential(*layers, seed=1)
+
+
+def states_along(backend, name, dtype, sizes, steps, change=lambda optimizer, t: None, **options):
+    """The weights and all slots after each of some steps along random gradients."""
+    cls, own = EVERY[name]
+    model = net(backend, dtype, sizes)
+    optimizer = cls(model.parameters(), **(own | options))
+    arena, states = optimizer.parameters, []
+    for t, g in enumerate(random_gradients(2, steps, arena.size)):
+        change(optimizer, t)
+        arena.flat_gradients[...] = arena.backend.asarray(g, dtype)
+        optimizer.step()
+        arrays = [arena.flat_values, *optimizer.state.values()]
+        states.append([np.array(arena.backend.to_host(array)) for array in arrays])
+    return states
+
+
+def assert_same_states(found, expected, dtype):
+    """Equal but for rounding, in the dtype that they are given."""
+    tolerance = {"float32": OPTIMIZER_PATH_FLOAT32, "float64": OPTIMIZER_PATH}[dtype]
+    for step, (mine, theirs) in enumerate(zip(found, expected, strict=True)):
+        for a, b in zip(mine, theirs, strict=True):
+            assert a.dtype == dtype
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"step {step + 1}")
+
+
+def schedule(optimizer, t):
+    """Another learning rate from the third step on; another momentum, from 0 on, at every other step."""
+    optimizer.lr *= 0.5 if t == 2 else 1
+    if hasattr(optimizer, "momentum"):
+        optimizer.momentum = 0.0 if t == 0 else 0.3 + 0.1 * (t // 2)
