@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmarks.figures import COLOURS
-from benchmarks.harness import Case, Contestant, typical
+from benchmarks.harness import NUMBA, Case, Contestant, typical
 from benchmarks.results import Benchmark
 from benchmarks.train_step import TOLERANCE
 from benchmarks.workload import Workload
@@ -35,15 +35,14 @@ def cases(quick: bool) -> list[Case]:
     net = Workload((20, 32, 32, 10)) if quick else Workload()
     counts = {"train": 2000, "test": 1000} if quick else IMAGES
     fields = asdict(net) | counts
-    maker = "benchmarks.contestants.torch_epoch:epoch"
+    ours, maker = "benchmarks.contestants.minidrop_epoch:epoch", "benchmarks.contestants.torch_epoch:epoch"
     return [
         Case(
             EPOCH.format(**counts),
             counts,
             [
-                Contestant(
-                    "minidrop", "benchmarks.contestants.minidrop_epoch:epoch", fields, (), "fit, evaluate"
-                ),
+                Contestant("minidrop", ours, fields, (), "fit, evaluate"),
+                Contestant("minidrop, numba", ours, fields, ("numba",), "compiled loops", NUMBA),
                 Contestant(
                     "PyTorch, one tensor", maker, fields | {"loader": False}, ("torch",), "index_select"
                 ),

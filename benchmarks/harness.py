@@ -33,6 +33,10 @@ class DisagreementError(AssertionError):
     """Contestants of one case that do not compute the same thing."""
 
 
+#: the environment of a contestant whose arrays are the numba backend's
+NUMBA = {"MINIDROP_BACKEND": "numba"}
+
+
 @dataclass(frozen=True)
 class Contestant:
     """One way to do the work of a case.

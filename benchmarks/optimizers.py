@@ -27,12 +27,13 @@ from matplotlib.figure import Figure
 
 import minidrop as md
 from benchmarks.figures import COLOURS
-from benchmarks.harness import Case, Contestant, typical
+from benchmarks.harness import NUMBA, Case, Contestant, typical
 from benchmarks.results import Benchmark
 from minidrop.optim import OPTIMIZERS
 
 LAYERS = (784, 800, 800, 10)
 MEMORY_COPY = 256_000_000
+NUMBA_STEP = "minidrop numba step()"
 #: The weights differ from PyTorch's by a few float32 roundings of 6e-8 a step, random over a million weights,
 #: and PyTorch rounds some of the scalars too. Another ε or learning rate changes the lengths by over 1e-3.
 TOLERANCE = 1e-5
@@ -219,6 +220,13 @@ def case(name: str, layers: Sequence[int]) -> Case:
                 Contestant(f"minidrop {way}", f"{here}:by_minidrop", {**given, "way": way})
                 for way in ("step()", "one thread")
             ),
+            Contestant(
+                NUMBA_STEP,
+                f"{here}:by_minidrop",
+                {**given, "way": "step()"},
+                ("numba",),
+                environment=NUMBA,
+            ),
             *(
                 Contestant(f"PyTorch {way}", f"{here}:by_torch", {**given, "way": way}, needs=("torch",))
                 for way in ways
@@ -259,7 +267,7 @@ def moved(one: Mapping[str, Any], case: Mapping[str, Any]) -> str:
 
 def draw(result: Mapping[str, Any]) -> Figure:
     """Bars: the time for one weight, a group an optimizer, with marks where the copies would be."""
-    ways = {"minidrop step()": COLOURS[0], "minidrop one thread": COLOURS[5]}
+    ways = {"minidrop step()": COLOURS[0], "minidrop one thread": COLOURS[5], NUMBA_STEP: COLOURS[1]}
     ways |= {"PyTorch loop": "0.8", "PyTorch foreach": "0.65", "PyTorch fused": "0.45"}
     bars = [(case, one) for case in result["cases"] for one in case["contestants"] if one["label"] in ways]
     figure = Figure(figsize=(8, 0.155 * len(bars) + 0.15 * len(result["cases"]) + 1.2), layout="constrained")
@@ -279,7 +287,7 @@ def draw(result: Mapping[str, Any]) -> Figure:
         names.append(f"{case['name'].partition(',')[0]}\n{case['parameters']['bytes']} bytes")
         y += len(group) + 1
     handles: list[Any] = [axes.barh(0, 0, color=colour, label=label) for label, colour in ways.items()]
-    handles = handles[2:] + handles[:2]
+    handles = handles[3:] + handles[:3]
     for kind, style in (("cache", "-"), ("memory", ":")):
         handles += axes.plot([], [], "k", linestyle=style, label=f"copy of as many bytes, {kind}")
     axes.set_yticks(ticks, names, fontsize=8)

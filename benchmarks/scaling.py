@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from benchmarks.figures import COLOURS
-from benchmarks.harness import Case, Contestant, typical
+from benchmarks.harness import NUMBA, Case, Contestant, typical
 from benchmarks.results import Benchmark, size
 from benchmarks.train_step import FLOOR, STEPS, TOLERANCE
 from benchmarks.workload import Workload
@@ -51,6 +51,9 @@ def case(name: str, work: Workload, **settings: Any) -> Case:
         {"batch": batch, "width": width, "depth": depth, "weight_bytes": 4 * weights},
         [
             Contestant("minidrop", f"{contestants}minidrop_step:step", fields),
+            Contestant(
+                "minidrop, numba", f"{contestants}minidrop_step:step", fields, ("numba",), environment=NUMBA
+            ),
             Contestant(
                 TORCH, f"{contestants}torch_step:step", fields | {"optimizer": "fused"}, ("torch",), "eager"
             ),

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.figures import panels
-from benchmarks.harness import Case, Contestant, ratio
+from benchmarks.harness import NUMBA, Case, Contestant, ratio
 from benchmarks.results import Benchmark
 from benchmarks.workload import Workload
 
@@ -22,7 +22,7 @@ FLOOR = "matrix products alone"
 STEPS, TOLERANCE = 5, 1e-5
 
 #: by module: JAX on the processor alone; PyTorch without the warning that profiler hooks are not compiled
-ENVIRONMENT = {"jax": {"JAX_PLATFORMS": "cpu"}, "torch": {"TORCH_LOGS": "-dynamo"}}
+ENVIRONMENT = {"jax": {"JAX_PLATFORMS": "cpu"}, "torch": {"TORCH_LOGS": "-dynamo"}, "numba": NUMBA}
 
 #: (width of the hidden layers, batch)
 SIZES = ((800, 32), (800, 100), (800, 1000), (1200, 100), (2000, 100), (2000, 1000))
@@ -38,6 +38,7 @@ def contestants(workload: Workload) -> list[Contestant]:
 
     return [
         one("minidrop", "minidrop_step", "", fused=True),
+        one("minidrop, numba", "minidrop_step", "compiled loops", "numba", fused=True),
         one("minidrop, unfused", "minidrop_step", "layer by layer", fused=False),
         one(FLOOR, "products", "in NumPy: the floor"),
         one("PyTorch, fused SGD", "torch_step", "eager, renorm_", "torch", optimizer="fused"),
