@@ -17,7 +17,7 @@ from minidrop.data.batches import Batches
 from minidrop.experiments.experiment import Job, Plan, Result
 from minidrop.experiments.figures import COLOURS, band, label, panels
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Quantity, gaps, interval
 from minidrop.layers import Layer, Sequential
 from minidrop.runs import EVALUATION_BATCH, Run
 from minidrop.training import evaluate
@@ -178,29 +178,8 @@ def beside_a_run(name: str, ours: Sequence[float], published: float | None, deci
 
 def paired(one: Variant, other: Variant, pixels: str = "scaled") -> list[float]:
     """The accuracy of `one` minus that of `other`, seed by seed: the same initial weights and shuffles."""
-    shared = [seed for seed in one.runs if seed in other.runs]
-    return [accuracy(one.runs[seed], pixels) - accuracy(other.runs[seed], pixels) for seed in shared]
-
-
-def with_interval(differences: Sequence[float]) -> str:
-    """A mean with its 95 % interval, as the detail of a claim.
-
-    >>> with_interval([0.01, 0.02, 0.03]), with_interval([0.01]), with_interval([])
-    ('+0.0200 ± 0.0248', '+0.0100', 'no runs')
-    """
-    if not differences:
-        return "no runs"
-    mean, half = interval(differences)
-    return f"{mean:+.4f}" + (f" ± {half:.4f}" if len(differences) > 1 else "")
-
-
-def in_every_run(text: str, differences: Sequence[float]) -> Claim:
-    """The claim that every one of `differences` is above 0; not judged if there are none.
-
-    >>> in_every_run("a beats b, in every run", [0.01, 0.02, -0.01]).verdict
-    'differs'
-    """
-    return Claim(text, min(differences) > 0 if differences else None, with_interval(differences))
+    ours, theirs = ({seed: accuracy(run, pixels) for seed, run in each.runs.items()} for each in (one, other))
+    return gaps(ours, theirs)
 
 
 def diverged(results: Mapping[str, Result]) -> list[str]:
