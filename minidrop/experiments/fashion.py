@@ -7,14 +7,14 @@ set is Fashion-MNIST's test set, and nothing is chosen by it.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import isfinite, nan, sqrt
 from typing import TYPE_CHECKING, Any
 
 from minidrop.backends import Scaling
 from minidrop.building import build_model
 from minidrop.config import TrainConfig
 from minidrop.data.batches import Batches
-from minidrop.experiments.experiment import Job, Plan, Result
+from minidrop.experiments.experiment import Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band, label, panels
 from minidrop.experiments.training_job import curve, last, training
 from minidrop.experiments.verdicts import Quantity, gaps, interval
@@ -180,6 +180,25 @@ def paired(one: Variant, other: Variant, pixels: str = "scaled") -> list[float]:
     """The accuracy of `one` minus that of `other`, seed by seed: the same initial weights and shuffles."""
     ours, theirs = ({seed: accuracy(run, pixels) for seed, run in each.runs.items()} for each in (one, other))
     return gaps(ours, theirs)
+
+
+def nearest(variants: Sequence[Variant]) -> Table:
+    """After which epoch our mean accuracy is nearest to each published one, which is of the last epoch."""
+    rows = []
+    for one in variants:
+        for pixels, published in one.published.items():
+            curves = [accuracies(run, pixels) for run in one.runs.values()]
+            means = [
+                interval(values)[0] for values in zip(*curves, strict=False)
+            ]  # to the end of the shortest
+            away = {
+                epoch: abs(mean - published) for epoch, mean in enumerate(means, start=1) if isfinite(mean)
+            }
+            if away:
+                epoch = min(away, key=lambda epoch: away[epoch])
+                rows.append((one.name, pixels, published, epoch, means[epoch - 1], len(means)))
+    columns = ("network", "pixels", "published", "nearest after epoch", "our mean there", "of epochs")
+    return Table("After which epoch our mean is nearest to the published accuracy", columns, rows)
 
 
 def diverged(results: Mapping[str, Result]) -> list[str]:

@@ -26,6 +26,7 @@ from minidrop.experiments.fashion import (
     diverged,
     fashion_job,
     from_scratch,
+    nearest,
     paired,
     rebuilt,
     setting,
@@ -131,8 +132,9 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     return Findings(
         quantities,
         claims,
-        drawings=[Drawing("accuracy", caption, accuracy_curves(found))],
-        notes=diverged(results),
+        [nearest(found)],
+        [Drawing("accuracy", caption, accuracy_curves(found))],
+        diverged(results),
     )
 
 

@@ -21,6 +21,7 @@ from minidrop.experiments.fashion import (
     accuracy_curves,
     diverged,
     fashion_job,
+    nearest,
     paired,
     rebuilt,
     variant,
@@ -130,7 +131,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         "plotted validation accuracy on the left, the printed one on the right."
     )
     drawing = Drawing("accuracy", caption, accuracy_curves(list(found.values())))
-    return Findings(quantities, claims, drawings=[drawing], notes=diverged(results))
+    return Findings(quantities, claims, [nearest(list(found.values()))], [drawing], diverged(results))
 
 
 def exact(plan: Plan, found: Result) -> list[Quantity]:

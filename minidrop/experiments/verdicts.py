@@ -110,13 +110,14 @@ class Quantity:
         return "—" if self.published is None else f"{self.published:.{self.digits}f}"
 
     def text(self) -> str:
-        """Ours as a text.
+        """Ours as a text; what must be exact has no interval.
 
         >>> Quantity("errors", [130.0, 132.0, 134.0], digits=1).text()
         '132.0 ± 5.0'
         """
         shown = f"{self.mean:.{self.digits}f}"
-        return shown if self.half == inf else f"{shown} ± {self.half:.{self.digits}f}"
+        single = self.half == inf or self.rule == "exact"
+        return shown if single else f"{shown} ± {self.half:.{self.digits}f}"
 
 
 @dataclass(frozen=True)
