@@ -188,15 +188,11 @@ def nearest(variants: Sequence[Variant]) -> Table:
     for one in variants:
         for pixels, published in one.published.items():
             curves = [accuracies(run, pixels) for run in one.runs.values()]
-            means = [
-                interval(values)[0] for values in zip(*curves, strict=False)
-            ]  # to the end of the shortest
-            away = {
-                epoch: abs(mean - published) for epoch, mean in enumerate(means, start=1) if isfinite(mean)
-            }
+            means = [interval(values)[0] for values in zip(*curves, strict=False)]  # until the shortest ends
+            away = [(abs(mean - published), i) for i, mean in enumerate(means) if isfinite(mean)]
             if away:
-                epoch = min(away, key=lambda epoch: away[epoch])
-                rows.append((one.name, pixels, published, epoch, means[epoch - 1], len(means)))
+                _, i = min(away)
+                rows.append((one.name, pixels, published, i + 1, means[i], len(means)))
     columns = ("network", "pixels", "published", "nearest after epoch", "our mean there", "of epochs")
     return Table("After which epoch our mean is nearest to the published accuracy", columns, rows)
 
