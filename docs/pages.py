@@ -47,9 +47,8 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     if name not in NAMES or found["plan"]["quick"] or found["failed"]:
         raise ExperimentError(f"{run} must be a run of an experiment at full size of which no job failed")
     if "drawings" not in found:
-        raise ExperimentError(
-            f"{run} is of an older version: minidrop reproduce {name} --out {run} renews it"
-        )
+        renewed = f"minidrop reproduce {name} --out {run}"
+        raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
     folder = results / name
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
@@ -108,7 +107,7 @@ def index(results: Path) -> str:
         answer, verdicts = answers.get(name, ("not run at full size yet", "—"))
         link = f"[{name}]({name}/README.md)" if name in answers else name
         groups.setdefault(this.ids[0][:3], []).append((f"{link} ({ids})", this.question, answer, verdicts))
-    return wrapped(_environment().get_template("index.md.j2").render(groups=groups, documents=DOCUMENTS))
+    return wrapped(environment().get_template("index.md.j2").render(groups=groups, documents=DOCUMENTS))
 
 
 def wrapped(text: str) -> str:
@@ -209,7 +208,7 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     path = f"answers/{results['experiment']}.md.j2"
     if not (HERE / path).exists():
         raise ExperimentError(f"write docs/{path}, as its neighbours are, with the answer in words")
-    return _environment().get_template(path), context
+    return environment().get_template(path), context
 
 
 def _is_exact(one: Quantity | Claim) -> bool:
@@ -221,7 +220,8 @@ def _block(template: Any, name: str, context: Mapping[str, Any]) -> str:
     return "" if block is None else " ".join("".join(block(template.new_context(context))).split())
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Jinja with what templates may call; whatever else they refer to is refused."""
     made = Environment(
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
