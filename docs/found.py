@@ -67,13 +67,16 @@ class Found:
             raise ExperimentError(f"{self.results['experiment']}: there is no result of a job {key!r}")
         return found
 
-    def choose(self, *pieces: str) -> list[Quantity]:
-        """The quantities with one of these pieces in their names; none may be without any."""
-        found = {piece: [q for q in self.quantities if piece in q.name] for piece in pieces}
-        for piece, those in found.items():
-            if not those:
-                raise ExperimentError(f"{self.results['experiment']}: no quantity has {piece!r} in its name")
-        return [q for q in self.quantities if any(q in those for those in found.values())]
+    def choose(self, piece: str) -> list[Quantity]:
+        """All quantities with this in their names.
+
+        Raises:
+            ExperimentError: if there is none.
+        """
+        found = [q for q in self.quantities if piece in q.name]
+        if not found:
+            raise ExperimentError(f"{self.results['experiment']}: no quantity has {piece!r} in its name")
+        return found
 
     def _one(self, kind: str, name: str, named: Mapping[str, Any]) -> Any:
         if name in named:

@@ -1,8 +1,8 @@
 """The pages of docs/results, written from the results.json of each experiment and from nothing else.
 
-docs/results/NAME/results.json, *.png   what a run left, taken by `python -m docs add FOLDER`
-docs/answers/NAME.md.j2                 the answer in words, whose numbers are asked for by name (`Found`)
-docs/page.md.j2, docs/index.md.j2       what all pages share, and the index
+- results/NAME/results.json and *.png: what a run left, taken by `python -m docs add FOLDER`
+- answers/NAME.md.j2: the answer in words, whose numbers are asked for by name (see `Found`)
+- page.md.j2 and index.md.j2: what all pages share, and the index
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from docs.found import Found, Json
 from minidrop.errors import ExperimentError
@@ -37,7 +37,7 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     """Copy results.json and figures of a run at full size into `results`; the folder that they are in.
 
     Raises:
-        ExperimentError: if it is no such run, or a job of it failed.
+        ExperimentError: if it is no such run, a job of it failed, or its page cannot be written.
     """
     try:
         found = json.loads((run / "results.json").read_text(encoding="utf-8"))
@@ -49,16 +49,17 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     if "drawings" not in found:
         renewed = f"minidrop reproduce {name} --out {run}"
         raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
+    for record in found["jobs"].values():
+        record["commit"] = record["commit"] or commit
+    found = _without(found, "data_dir")  # where somebody's data were
+    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    render(found, len(text.encode()))  # or refuse, before anything is changed
     folder = results / name
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
     for drawing in found["drawings"]:
         shutil.copy(run / f"{drawing['name']}.png", folder)
-    for record in found["jobs"].values():
-        record["commit"] = record["commit"] or commit
-    found = _without(found, "data_dir")  # where somebody's data were
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     (folder / "results.json").write_text(text, encoding="utf-8")
     return folder
 
@@ -78,19 +79,30 @@ def folders(results: Path) -> list[Path]:
 
 
 def page(folder: Path) -> str:
+    """The page of an experiment whose results.json is in `folder`; raises as `render`."""
+    text = (folder / "results.json").read_text(encoding="utf-8")
+    return render(json.loads(text), len(text.encode()))
+
+
+def render(results: Json, size: int) -> str:
     """The page of an experiment.
+
+    Args:
+        results: what is in its results.json.
+        size: that file's, in bytes.
 
     Raises:
         ExperimentError: if its answer refers to a number that is not there, or does not say why a published
             number differs.
     """
-    path = folder / "results.json"
-    results = json.loads(path.read_text(encoding="utf-8"))
-    template, context = _answer(results)
-    if context["differing"] and not _block(template, "apart", context):
-        names = ", ".join(q.name for q in context["differing"])
-        raise ExperimentError(f"{results['experiment']}: its answer must say, in a block apart, why {names}")
-    return wrapped(template.render(context, size=path.stat().st_size))
+    try:
+        template, context = _answer(results)
+        if context["differing"] and not _block(template, "apart", context):
+            names = ", ".join(q.name for q in context["differing"])
+            raise ExperimentError(f"{template.name} must say, in a block apart, why {names} differs")
+        return wrapped(template.render(context, size=size))
+    except TemplateError as error:
+        raise ExperimentError(f"the answer of {results['experiment']} cannot be given: {error}") from None
 
 
 def index(results: Path) -> str:
@@ -99,7 +111,8 @@ def index(results: Path) -> str:
     for folder in folders(results):
         found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         template, context = _answer(found)
-        answers[folder.name] = (_block(template, "answer", context), context["verdicts"])
+        part = f"; {len(found['missing'])} jobs are missing" if found["missing"] else ""
+        answers[folder.name] = (_block(template, "answer", context), context["verdicts"] + part)
     groups: dict[str, list[Sequence[str]]] = {}
     for name in NAMES:
         this = experiment(name)
@@ -194,7 +207,6 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     commits = sorted({record["commit"] for record in results["jobs"].values() if record["commit"]})
     context: dict[str, Any] = {
         "results": results,
-        "found": found,
         "quantities": quantities,
         "claims": claims,
         "exact": exact,
@@ -227,7 +239,7 @@ def environment() -> Environment:
     )
     functions: tuple[Callable[..., Any], ...] = (table, numbers, claimed, lasting, told)
     made.globals |= {function.__name__: function for function in functions}
-    made.filters |= {"number": number, "percent": lambda value, digits=1: f"{100 * value:.{digits}f} %"}
+    made.filters["number"] = number
     return made
 
 
