@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from minidrop.experiments.experiment import Drawing, Result
-from minidrop.experiments.figures import COLOURS, band, label, panels
+from minidrop.experiments.figures import COLOURS, band, label, panels, plain_ticks
 from minidrop.experiments.training_job import curve
 from minidrop.experiments.verdicts import interval
 
@@ -38,6 +38,7 @@ def draw_curves(runs: Runs, examples: int, titles: Mapping[str, str]) -> Drawing
         thousands.tick_params(labelsize="small")
         label(row[1], "updates", "", titles[reading])
         row[0].set_yscale("log")
+        plain_ticks(row[0].yaxis)
         row[1].set_xscale("log")
     caption = "The mean training loss of each epoch; left by what was seen, right by how often it stepped."
     return Drawing("curves", caption, figure)
@@ -60,6 +61,10 @@ def draw_sizes(runs: Runs) -> Drawing:
             )
     axes[0, 0].set_xscale("log")
     axes[0, 0].set_yscale("log")
+    plain_ticks(axes[0, 0].yaxis)
+    sizes = sorted({size for _, size in runs})
+    axes[0, 0].set_xticks(sizes, map(str, sizes))
+    axes[0, 0].minorticks_off()
     label(axes[0, 0], "size of the mini-batch B (examples)", "training loss (nats)")
     caption = "What a size gives after one epoch and in the end, with 95 % intervals over the seeds."
     return Drawing("sizes", caption, figure)
