@@ -18,6 +18,7 @@ from docs.found import Found, Json
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
 from minidrop.experiments.report import number
+from minidrop.experiments.reproduce import json_text
 from minidrop.experiments.verdicts import AGREES, DIFFERS, Claim, Quantity
 
 HERE = Path(__file__).parent
@@ -50,9 +51,10 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
         renewed = f"minidrop reproduce {name} --out {run}"
         raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
     for record in found["jobs"].values():
-        record["commit"] = record["commit"] or commit
+        if record["commit"] in (None, "unknown"):
+            record["commit"] = commit
     found = _without(found, "data_dir")  # where somebody's data were
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    text = json_text(found)
     render(found, len(text.encode()))  # or refuse, before anything is changed
     folder = results / name
     folder.mkdir(parents=True, exist_ok=True)

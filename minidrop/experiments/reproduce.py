@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
@@ -94,10 +95,7 @@ def reproduce(
             "failed": failed,
             "missing": missing,
         }
-        _write(
-            folder / "results.json",
-            json.dumps(_finite(about | numbers | {"jobs": records}), indent=1, ensure_ascii=False) + "\n",
-        )
+        _write(folder / "results.json", json_text(about | numbers | {"jobs": records}))
         _write(folder / "quantities.csv", _csv(_HEADER, map(_row, findings.quantities)))
         for i, table in enumerate(findings.tables, start=1):
             _write(folder / f"table-{i}.csv", _csv(table.columns, table.rows))
@@ -179,6 +177,20 @@ def _draw(drawing: Drawing, folder: Path) -> list[Path]:
         with replacing(path) as temporary:
             drawing.figure.savefig(temporary, format=path.suffix[1:], dpi=150)
     return paths
+
+
+def json_text(values: Any) -> str:
+    """JSON with a line for each list of numbers.
+
+    >>> print(json_text({"a": [1, 2.5, float("nan")], "b": "[3]"}), end="")
+    {
+     "a": [1, 2.5, null],
+     "b": "[3]"
+    }
+    """
+    text = json.dumps(_finite(values), indent=1, ensure_ascii=False)
+    one_line = re.sub(r'\[\n([^]["{}]*)\]', lambda found: f"[{' '.join(found[1].split())}]", text)
+    return one_line + "\n"
 
 
 def _finite(value: Any) -> Any:

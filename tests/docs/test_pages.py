@@ -186,12 +186,13 @@ def test_a_run_is_added_with_figures_and_without_where_the_data_were(results, ru
 
 def test_older_jobs_are_given_their_commit(results, run):
     def older(values):
-        values["jobs"]["x=0"]["commit"] = None
+        values["jobs"]["x=0"]["commit"] = "unknown"
+        values["jobs"]["x=2"]["commit"] = None
 
     changed(run, older)
     folder = pages.take(run, results, commit="abc1234")
     jobs = json.loads((folder / "results.json").read_text(encoding="utf-8"))["jobs"]
-    assert jobs["x=0"]["commit"] == "abc1234"
+    assert jobs["x=0"]["commit"] == jobs["x=2"]["commit"] == "abc1234"
     assert jobs["x=1"]["commit"] not in ("abc1234", None)
 
 
