@@ -3,6 +3,9 @@
 import importlib.metadata
 import os
 import platform
+import subprocess
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +34,20 @@ def versions() -> dict[str, str]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found | {"blas": blas(), "threads": threads()}
+    return found | {"commit": commit(), "blas": blas(), "threads": threads()}
+
+
+@cache
+def commit() -> str:
+    """The commit of a checkout that is being used, and whether files differ from it; else "unknown"."""
+    checkout = Path(__file__).parents[1]
+    if not (checkout / ".git").exists():  # installed, perhaps inside of somebody's own repository
+        return "unknown"
+    git = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def blas() -> str:

@@ -107,7 +107,7 @@ def jobs(plan: Plan) -> Sequence[Job]:
     asked = dict.fromkeys(("probe", "follow"), f"{__name__}:variances")
     return [
         fashion_job(plan, f"{key}-seed-{seed}", {"dropout": dropout, "seed": seed}, **asked)
-        for seed in plan.seeds_of(3)
+        for seed in plan.seeds_of(5)
         for key, (_, dropout, _) in VARIANTS.items()
     ]
 
@@ -116,7 +116,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     """Variances at the end beside the published ones, and all of them beside the law."""
     quantities, claims, rows, found = [], [], [], []
     for key, (name, _, published) in VARIANTS.items():
-        one = variant(results, plan.seeds_of(3), key, name)
+        one = variant(results, plan.seeds_of(5), key, name)
         found.append(one)
         for layer, numbers in enumerate(published):
             for place, number in zip(("before", "after"), numbers, strict=True):
@@ -192,7 +192,7 @@ EXPERIMENT = Experiment(
     ids=("003-Q3",),
     question="How does the variance of the hidden activations evolve with and without dropout?",
     data="fashion-mnist",
-    duration="4 min",
+    duration="7 min",
     jobs=jobs,
     analyse=analyse,
 )

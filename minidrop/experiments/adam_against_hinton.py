@@ -16,7 +16,7 @@ from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, 
 from minidrop.experiments.figures import label, panels
 from minidrop.experiments.hinton import RELU, Runs, Study, Variant, legend_below, log_errors
 from minidrop.experiments.hinton_exact import path, small_net
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Claim, Quantity, alike, interval, signed
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 ADAM = {"optimizer": "adam", "momentum": None, "momentum_schedule": "constant"}
@@ -73,12 +73,7 @@ def same_results(runs: Runs) -> Claim:
     tried = {rate: errors for rate in RATES if (errors := runs.errors(f"adam-{rate:g}"))}
     best = min(tried, key=lambda rate: interval(tried[rate])[0], default=RATES[0])
     gaps = runs.gaps(f"adam-{best:g}", "dampened")
-    if len(gaps) < 2:
-        return Claim(text, None, "too few seeds")
-    mean, half = interval(gaps)
-    return Claim(
-        text, abs(mean) <= half, f"Adam with {best:g}: {mean:+.1f} ± {half:.1f} errors, seed by seed"
-    )
+    return alike(text, gaps, f"Adam with {best:g}: {signed(gaps, 1)} errors, seed by seed")
 
 
 def draw(plan: Plan, runs: Runs) -> Any:

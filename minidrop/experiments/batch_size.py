@@ -14,6 +14,7 @@ Its ad hoc loop over batches is `for b in range(N, bs)`, which is empty; `range(
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from minidrop.building import build_model, build_optimizer
@@ -21,8 +22,8 @@ from minidrop.config import resolve
 from minidrop.data.datasets import load
 from minidrop.experiments.batch_size_figures import Runs, draw_curves, draw_sizes, losses_of
 from minidrop.experiments.experiment import Experiment, Findings, Job, Plan, Result, Table
-from minidrop.experiments.training_job import PLAIN, training
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.training_job import PLAIN, curve, training
+from minidrop.experiments.verdicts import Claim, Quantity, gaps, interval, ordered
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.training import TrainStep
 
@@ -110,13 +111,14 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     runs: Runs = {}
     for reading in READINGS:
         for size in sizes(plan):
-            keys = [key_of(reading, size, seed) for seed in plan.seeds_of(3)]
-            histories = [results[key] for key in keys if key in results and results[key]["history"]]
+            keys = {seed: key_of(reading, size, seed) for seed in plan.seeds_of(3)}
+            histories = {s: results[k] for s, k in keys.items() if k in results and results[k]["history"]}
             if histories:
                 runs[reading, size] = histories
     examples = plan.pick(60000, 1437)
     rows = []
-    for (reading, size), found_runs in runs.items():
+    for (reading, size), by_seed in runs.items():
+        found_runs = list(by_seed.values())
         first, last = losses_of(found_runs)
         diverged = sum(run["diverged"] is not None for run in found_runs)
         updates, published = found_runs[0]["history"][0]["step"], len(range(examples, size))
@@ -136,14 +138,18 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
 
 def _claims(plan: Plan, runs: Runs) -> list[Claim]:
     """What the first epoch shows."""
-    first = {key: interval(losses_of(found)[0])[0] for key, found in runs.items()}
-    mean = [first["mean", size] for size in sizes(plan) if ("mean", size) in first]
+    by_seed = {
+        key: {seed: curve(run, "train_loss")[0] for seed, run in found.items()} for key, found in runs.items()
+    }
+    first = {key: interval(list(losses.values()))[0] for key, losses in by_seed.items()}
+    mean = [size for size in sizes(plan) if ("mean", size) in first]
     small = [first["sum", size] for size in sizes(plan) if ("sum", size) in first and size <= 3 * COMMON]
     if len(mean) < 2 or len(small) < 2:
         return []
-    shown = ", ".join(f"{loss:.3f}" for loss in mean)
+    shown = ", ".join(f"{first['mean', size]:.3f}" for size in mean)
     text = "at one learning rate of the mean, an epoch of smaller batches lowers the loss more"
-    claims = [Claim(text, mean == sorted(mean), f"losses from small to large: {shown}")]
+    grown = [gaps(by_seed["mean", large], by_seed["mean", small]) for small, large in pairwise(mean)]
+    claims = [ordered(text, *grown, detail=f"losses from small to large: {shown}")]
     alike = max(small) / min(small)
     text = f"with the sum, sizes up to {3 * COMMON} lower the loss alike, within a tenth"
     return [*claims, Claim(text, alike < 1.1, f"largest over smallest loss of epoch 1: {alike:.2f}")]

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from minidrop.experiments.experiment import Drawing, Result
-from minidrop.experiments.figures import COLOURS, band, label, panels
+from minidrop.experiments.figures import COLOURS, band, label, panels, plain_ticks
 from minidrop.experiments.training_job import curve
 from minidrop.experiments.verdicts import interval
 
-#: the trainings by reading and size, one a seed
-Runs = dict[tuple[str, int], list[Result]]
+#: the trainings by reading and size, and by seed
+Runs = dict[tuple[str, int], dict[int, Result]]
 
 
 def losses_of(runs: Sequence[Result]) -> tuple[list[float], list[float]]:
@@ -23,7 +23,7 @@ def draw_curves(runs: Runs, examples: int, titles: Mapping[str, str]) -> Drawing
     """A row for each reading: the loss against epochs and samples seen, and against updates."""
     figure, axes = panels(2, 2, height=3.4, sharey=True)
     for row, reading in zip(axes, titles, strict=True):
-        found = [(size, run) for (which, size), run in runs.items() if which == reading]
+        found = [(size, list(run.values())) for (which, size), run in runs.items() if which == reading]
         for (size, seeds), colour in zip(found, COLOURS, strict=False):
             length = min(len(run["history"]) for run in seeds)
             losses = [curve(run, "train_loss")[:length] for run in seeds]
@@ -38,6 +38,7 @@ def draw_curves(runs: Runs, examples: int, titles: Mapping[str, str]) -> Drawing
         thousands.tick_params(labelsize="small")
         label(row[1], "updates", "", titles[reading])
         row[0].set_yscale("log")
+        plain_ticks(row[0].yaxis)
         row[1].set_xscale("log")
     caption = "The mean training loss of each epoch; left by what was seen, right by how often it stepped."
     return Drawing("curves", caption, figure)
@@ -47,7 +48,9 @@ def draw_sizes(runs: Runs) -> Drawing:
     """The losses of the first and of the last epoch against the size."""
     figure, axes = panels()
     for reading, colour in zip(dict.fromkeys(which for which, _ in runs), COLOURS, strict=False):
-        chosen = {size: losses_of(found) for (which, size), found in runs.items() if which == reading}
+        chosen = {
+            size: losses_of(list(found.values())) for (which, size), found in runs.items() if which == reading
+        }
         for i, (epoch, style) in enumerate({"first": "--", "last": "-"}.items()):
             by_size = [interval(losses[i]) for losses in chosen.values()]
             means = [mean for mean, _ in by_size]
@@ -58,6 +61,10 @@ def draw_sizes(runs: Runs) -> Drawing:
             )
     axes[0, 0].set_xscale("log")
     axes[0, 0].set_yscale("log")
+    plain_ticks(axes[0, 0].yaxis)
+    sizes = sorted({size for _, size in runs})
+    axes[0, 0].set_xticks(sizes, map(str, sizes))
+    axes[0, 0].minorticks_off()
     label(axes[0, 0], "size of the mini-batch B (examples)", "training loss (nats)")
     caption = "What a size gives after one epoch and in the end, with 95 % intervals over the seeds."
     return Drawing("sizes", caption, figure)

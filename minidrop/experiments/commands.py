@@ -33,6 +33,9 @@ def reproduce(
     backend: Backend = None,
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; else runs/reproduce/NAME.")] = None,
+    only: Annotated[
+        str, typer.Option(help="Run only the jobs of such names, as 'relu-*'; the others later.")
+    ] = "*",
 ) -> None:
     """Run an experiment of the documents, and show its numbers beside the published ones.
 
@@ -52,7 +55,7 @@ def reproduce(
         folder = Path(out or "runs/reproduce") / (f"{each}-quick" if quick else each)
         if out is not None and not everything:
             folder = out
-        outcome = _run(experiment(each), plan, folder, jobs)
+        outcome = _run(experiment(each), plan, folder, jobs, only)
         if outcome.broken:
             broken.append(each)
     if broken:
@@ -94,14 +97,14 @@ def _list() -> None:
         typer.echo(f"{name:20} {ids:14} {this.data:14} {this.duration}\n    {this.question}")
 
 
-def _run(experiment: "Experiment", plan: "Plan", folder: Path, processes: int) -> "Outcome":
+def _run(experiment: "Experiment", plan: "Plan", folder: Path, processes: int, only: str = "*") -> "Outcome":
     from minidrop.errors import Interrupted
     from minidrop.experiments.reproduce import reproduce
 
     typer.echo(f"{experiment.name}: {experiment.question}")
     try:
         with _progress(experiment.name) as told:
-            outcome = reproduce(experiment, plan, folder, processes=processes, told=told)
+            outcome = reproduce(experiment, plan, folder, processes=processes, told=told, only=only)
     except (Interrupted, KeyboardInterrupt) as error:
         what = str(error) or "interrupted"
         raise Interrupted(f"{what}; the same command goes on where this stopped") from None
@@ -153,6 +156,8 @@ def _show(outcome: "Outcome") -> None:
         console.print(table)
     for key, error in outcome.failed.items():
         console.print(f"job {key} failed: {error}; see {outcome.folder / 'jobs' / key / 'error.txt'}")
+    if outcome.missing:
+        console.print(f"{len(outcome.missing)} jobs are still to be run: {', '.join(outcome.missing)}")
     console.print(f"report: {outcome.folder / 'report.html'}")
 
 

@@ -27,7 +27,7 @@ from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, 
 from minidrop.experiments.figures import COLOURS, label, panels
 from minidrop.experiments.hinton import RELU, Runs, Study, Variant, log_errors
 from minidrop.experiments.hinton_exact import path, small_net
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Claim, Quantity, alike, signed
 
 STUDY = Study(
     {
@@ -143,12 +143,9 @@ def distances(found: Result) -> list[Quantity]:
 
 def similar(runs: Runs) -> Claim:
     """The claim that the errors of both are the same within the 95 % interval of their paired differences."""
-    pairs = runs.gaps("dampened", "paper")
     text = "dampening = momentum gives a similar output: its errors are the paper's, within the 95 % interval"
-    if len(pairs) < 2:
-        return Claim(text, None, "too few seeds")
-    mean, half = interval(pairs)
-    return Claim(text, abs(mean) <= half, f"{mean:+.1f} ± {half:.1f} errors, seed by seed")
+    gaps = runs.gaps("dampened", "paper")
+    return alike(text, gaps, f"{signed(gaps, 1)} errors, seed by seed")
 
 
 DISTANCE = (

@@ -19,9 +19,8 @@ from minidrop.experiments.fashion import (
     diverged,
     fashion_job,
     variant,
-    with_interval,
 )
-from minidrop.experiments.verdicts import Claim, Quantity
+from minidrop.experiments.verdicts import Claim, Quantity, gaps, ordered, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,9 +61,8 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                     )
         for pixels in PIXELS:
             gained = gain(dropout, none, epoch, pixels)
-            rows.append((epoch, pixels, len(gained), with_interval(gained)))
-            text = f"{epoch} epochs, {pixels} pixels: dropout is better on average"
-            claims.append(Claim(text, sum(gained) > 0 if gained else None, with_interval(gained)))
+            rows.append((epoch, pixels, len(gained), signed(gained)))
+            claims.append(ordered(f"{epoch} epochs, {pixels} pixels: dropout is better", gained))
     claims += short_is_a_beginning(results)
     columns = ("epochs", "pixels", "seeds", "accuracy with dropout minus without")
     caption = (
@@ -99,8 +97,7 @@ def after(one: Variant, epoch: int, pixels: str) -> dict[int, float]:
 
 def gain(dropout: Variant, none: Variant, epoch: int, pixels: str) -> list[float]:
     """The accuracy with dropout minus that without, after `epoch` epochs, seed by seed."""
-    one, other = after(dropout, epoch, pixels), after(none, epoch, pixels)
-    return [value - other[seed] for seed, value in one.items() if seed in other]
+    return gaps(after(dropout, epoch, pixels), after(none, epoch, pixels))
 
 
 def drawn(dropout: Variant, none: Variant) -> "Figure":

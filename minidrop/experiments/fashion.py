@@ -7,17 +7,17 @@ set is Fashion-MNIST's test set, and nothing is chosen by it.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import isfinite, nan, sqrt
 from typing import TYPE_CHECKING, Any
 
 from minidrop.backends import Scaling
 from minidrop.building import build_model
 from minidrop.config import TrainConfig
 from minidrop.data.batches import Batches
-from minidrop.experiments.experiment import Job, Plan, Result
+from minidrop.experiments.experiment import Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band, label, panels
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Quantity, gaps, interval
 from minidrop.layers import Layer, Sequential
 from minidrop.runs import EVALUATION_BATCH, Run
 from minidrop.training import evaluate
@@ -178,29 +178,23 @@ def beside_a_run(name: str, ours: Sequence[float], published: float | None, deci
 
 def paired(one: Variant, other: Variant, pixels: str = "scaled") -> list[float]:
     """The accuracy of `one` minus that of `other`, seed by seed: the same initial weights and shuffles."""
-    shared = [seed for seed in one.runs if seed in other.runs]
-    return [accuracy(one.runs[seed], pixels) - accuracy(other.runs[seed], pixels) for seed in shared]
+    ours, theirs = ({seed: accuracy(run, pixels) for seed, run in each.runs.items()} for each in (one, other))
+    return gaps(ours, theirs)
 
 
-def with_interval(differences: Sequence[float]) -> str:
-    """A mean with its 95 % interval, as the detail of a claim.
-
-    >>> with_interval([0.01, 0.02, 0.03]), with_interval([0.01]), with_interval([])
-    ('+0.0200 ± 0.0248', '+0.0100', 'no runs')
-    """
-    if not differences:
-        return "no runs"
-    mean, half = interval(differences)
-    return f"{mean:+.4f}" + (f" ± {half:.4f}" if len(differences) > 1 else "")
-
-
-def in_every_run(text: str, differences: Sequence[float]) -> Claim:
-    """The claim that every one of `differences` is above 0; not judged if there are none.
-
-    >>> in_every_run("a beats b, in every run", [0.01, 0.02, -0.01]).verdict
-    'differs'
-    """
-    return Claim(text, min(differences) > 0 if differences else None, with_interval(differences))
+def nearest(variants: Sequence[Variant]) -> Table:
+    """After which epoch our mean accuracy is nearest to each published one, which is of the last epoch."""
+    rows = []
+    for one in variants:
+        for pixels, published in one.published.items():
+            curves = [accuracies(run, pixels) for run in one.runs.values()]
+            means = [interval(values)[0] for values in zip(*curves, strict=False)]  # until the shortest ends
+            away = [(abs(mean - published), i) for i, mean in enumerate(means) if isfinite(mean)]
+            if away:
+                _, i = min(away)
+                rows.append((one.name, pixels, published, i + 1, means[i], len(means)))
+    columns = ("network", "pixels", "published", "nearest after epoch", "our mean there", "of epochs")
+    return Table("After which epoch our mean is nearest to the published accuracy", columns, rows)
 
 
 def diverged(results: Mapping[str, Result]) -> list[str]:

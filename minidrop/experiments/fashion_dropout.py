@@ -26,7 +26,7 @@ from minidrop.experiments.fashion import (
     diverged,
     fashion_job,
     from_scratch,
-    in_every_run,
+    nearest,
     paired,
     rebuilt,
     setting,
@@ -34,7 +34,7 @@ from minidrop.experiments.fashion import (
 )
 from minidrop.experiments.normal_masks import SIGMAS, NormalDropout
 from minidrop.experiments.training_job import training
-from minidrop.experiments.verdicts import Quantity
+from minidrop.experiments.verdicts import Quantity, ordered
 from minidrop.layers import Dropout, Layer, Sequential
 
 #: for d: the real drop rate and the scale of activations, and half of their last digits (the audit of 003)
@@ -115,17 +115,15 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     quantities += [quantity for one in found for quantity in one.quantities()]
     as_published, meant, framework = found
     claims = [
-        in_every_run(
-            f"{one.name}: raw pixels cost accuracy, in every run",
+        ordered(
+            f"{one.name}: raw pixels cost accuracy",
             [scaled - raw for scaled, raw in zip(one.final("scaled"), one.final("raw"), strict=True)],
         )
         for one in found
     ]
     claims += [
-        in_every_run("the slip in the mask costs accuracy, in every run", paired(meant, as_published)),
-        in_every_run(
-            "beginning as PyTorch does is better than N(0, 0.01²), in every run", paired(framework, meant)
-        ),
+        ordered("the slip in the mask costs accuracy", paired(meant, as_published)),
+        ordered("beginning as PyTorch does is better than N(0, 0.01²)", paired(framework, meant)),
     ]
     caption = (
         "Accuracy by epoch, mean over seeds with its 95 % interval; crosses are the published numbers: the "
@@ -134,8 +132,9 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     return Findings(
         quantities,
         claims,
-        drawings=[Drawing("accuracy", caption, accuracy_curves(found))],
-        notes=diverged(results),
+        [nearest(found)],
+        [Drawing("accuracy", caption, accuracy_curves(found))],
+        diverged(results),
     )
 
 

@@ -45,14 +45,14 @@ def band(
 
 
 def label(axes: Any, x: str, y: str, title: str = "", *, legend: bool = True, epochs: bool = False) -> None:
-    """Name the axes, with units; ticks at whole numbers where x counts epochs."""
+    """Name the axes, with units; few ticks, at whole numbers, where x counts epochs."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.set_title(title, fontsize="medium")
     if epochs:
         from matplotlib.ticker import MaxNLocator
 
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10), integer=True))
     if legend and axes.get_legend_handles_labels()[0]:  # there is nothing to name where all jobs failed
         axes.legend(fontsize="small")
 

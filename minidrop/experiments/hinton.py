@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import inf, isfinite
+from math import isfinite
 from typing import Any
 
 from minidrop.experiments.experiment import Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Claim, Quantity, gaps, interval, ordered, signed
 
 #: appendix A, but for the units and the learning rate that suits them; the paper trains for 3000 epochs
 PAPER: dict[str, Any] = {
@@ -150,26 +150,20 @@ class Runs:
         return shown
 
     def fewer(self, text: str, names: Sequence[str]) -> Claim:
-        """The claim that the variants, in this order, have fewer and fewer errors.
-
-        It is judged by the differences seed by seed: it holds if all their 95 % intervals are above 0, does
-        not if one is below 0, and stays open if one has 0 inside, as it does with a single seed.
-        """
-        signs, shown = [], []
-        for name, better in pairwise(names):
-            gaps = self.gaps(name, better)
-            mean, half = interval(gaps) if gaps else (0.0, inf)
-            signs.append(1 if mean > half else -1 if mean < -half else 0)
-            spread = f" ± {half:.1f}" if isfinite(half) else ""
-            what = f"{mean:+.1f}{spread}" if gaps else "—"
-            shown.append(f"{self.study.variants[name].label} - {self.study.variants[better].label}: {what}")
-        holds = False if -1 in signs else None if 0 in signs else True
-        return Claim(text, holds, f"{'; '.join(shown)} errors after {self.epochs} epochs")
+        """The claim that the variants, in this order, have fewer and fewer errors."""
+        pairs = {(name, better): self.gaps(name, better) for name, better in pairwise(names)}
+        labels = {name: self.study.variants[name].label for name in names}
+        shown = [f"{labels[a]} - {labels[b]}: {signed(gaps, 1)}" for (a, b), gaps in pairs.items()]
+        detail = f"{'; '.join(shown)} errors after {self.epochs} epochs"
+        return ordered(text, *pairs.values(), detail=detail)
 
     def gaps(self, name: str, other: str) -> list[float]:
         """By how much the final errors of a variant are above another's, for each seed that both have."""
-        both = [(run, self.found[other].get(seed)) for seed, run in self.found[name].items()]
-        return [last(a, "test_errors") - last(b, "test_errors") for a, b in both if b is not None]
+        ours, theirs = (
+            {seed: last(run, "test_errors") for seed, run in self.found[each].items()}
+            for each in (name, other)
+        )
+        return gaps(ours, theirs)
 
     def crossing(self, name: str, other: str) -> int | None:
         """From which epoch on a variant has fewer errors on average than another; None if from none on."""
@@ -184,7 +178,7 @@ class Runs:
 
     def table(self) -> Table:
         """A row for each variant: errors on the way and at the end, training loss, longest row."""
-        milestones = [epoch for epoch in (1, 5, 10, 20) if epoch < self.epochs]
+        milestones = [epoch for epoch in (1, 10, 30, 100) if epoch < self.epochs]
         columns = [f"errors, epoch {epoch}" for epoch in (*milestones, self.epochs)]
         rows = []
         for name, variant in self.study.variants.items():
@@ -239,11 +233,18 @@ class Runs:
 
 
 def log_errors(axes: Any, plan: Plan) -> None:
-    """Let an axis of errors be logarithmic, with plain numbers at its ticks."""
+    """Let an axis of errors be logarithmic, with plain numbers at its ticks; a full run's top is cut off.
+
+    What matters there is between 100 and 200 errors, and all begin at some thousands.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_yscale("log")
     axes.set_ylim(bottom=plan.pick(90, 8))
+    together = axes.get_shared_y_axes().get_siblings(axes)
+    last = [line.get_ydata()[-1] for one in together for line in one.lines]
+    if last and not plan.quick:
+        axes.set_ylim(top=max(1000, 1.5 * max(last)))
     axes.yaxis.set_major_locator(FixedLocator([a * 10**b for b in range(5) for a in (1, 2, 5)]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -65,31 +65,20 @@ def tidy(job: Job) -> Job:
     return replace(job, work=train_and_tidy)
 
 
-def runs_of(results: Mapping[str, Result], prefix: str, epochs: int) -> list[Result]:
-    """The results whose key is `prefix`-seed-S and that came to their end of `epochs` epochs.
+def runs_of(results: Mapping[str, Result], prefix: str, epochs: int) -> dict[int, Result]:
+    """The results by seed whose key is `prefix`-seed-S and that came to their end of `epochs` epochs.
 
     >>> found = {"a-seed-0": {"history": [{}, {}], "diverged": None}, "a-seed-1": {"history": [{}]}}
-    >>> len(runs_of(found, "a", 2)), len(runs_of(found, "b", 2))
-    (1, 0)
+    >>> list(runs_of(found, "a", 2)), list(runs_of(found, "b", 2))
+    ([0], [])
     """
-    return [
-        result
+    return {
+        int(key.rpartition("-seed-")[2]): result
         for key, result in results.items()
         if key.rpartition("-seed-")[0] == prefix
         and len(result["history"]) == epochs
         and not result.get("diverged")
-    ]
-
-
-def all_below(one: Sequence[float], other: Sequence[float]) -> bool | None:
-    """Whether every number of `one` is below every one of `other`: False for the reverse, else None.
-
-    >>> all_below([1, 2], [3]), all_below([3], [1, 2]), all_below([1, 3], [2]), all_below([], [2])
-    (True, False, None, None)
-    """
-    if not one or not other:
-        return None
-    return True if max(one) < min(other) else False if max(other) < min(one) else None
+    }
 
 
 def crossing(one: Sequence[float], other: Sequence[float]) -> int | None:

@@ -24,6 +24,7 @@ def render(outcome: "Outcome", about: Mapping[str, Any], files: Sequence[Path]) 
         experiment=outcome.experiment,
         findings=outcome.findings,
         failed=outcome.failed,
+        missing=outcome.missing,
         about=about,
         images=images,
         seeds=seeds_of(outcome),

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-import time
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
@@ -12,21 +12,22 @@ from typing import Any
 
 from minidrop.checkpoint import replacing
 from minidrop.errors import ExperimentError
-from minidrop.experiments.experiment import Drawing, Experiment, Findings, Plan
+from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan
 from minidrop.experiments.report import render
-from minidrop.experiments.runner import Told, check_plan, claimed, run_jobs
+from minidrop.experiments.runner import Told, check_plan, claimed, finished, run_jobs
 from minidrop.experiments.verdicts import DIFFERS, Quantity
 from minidrop.versions import versions
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An experiment that was run: where it is, what it found, and the jobs that failed, with why."""
+    """An experiment that was run: what it found, and which jobs failed, with why, or are still to be run."""
 
     experiment: Experiment
     folder: Path
     findings: Findings
     failed: dict[str, str]
+    missing: Sequence[str] = ()
 
     @property
     def broken(self) -> bool:
@@ -43,14 +44,15 @@ def reproduce(
     *,
     processes: int = 1,
     told: Told = lambda *_: None,
+    only: str = "*",
 ) -> Outcome:
     """Run an experiment, or what is left of it, in `folder`, and write all that is to be read there.
 
     Raises:
+        ArgumentError: if no job matches the pattern `only`; see `run_jobs`.
         CheckpointError: if another process works in the folder, or it holds another plan.
         ExperimentError: if every job failed.
     """
-    since = time.perf_counter()
     failed: dict[str, str] = {}
 
     def listen(key: str, done: int, total: int, error: str | None) -> None:
@@ -61,43 +63,73 @@ def reproduce(
     with claimed(folder):
         check_plan(experiment, plan, folder)
         jobs = experiment.jobs(plan)
-        results = run_jobs(jobs, folder, processes, listen)
+        results = run_jobs(jobs, folder, processes, listen, only)
         if jobs and not results:
             key, error = next(iter(failed.items()))
             raise ExperimentError(
-                f"{experiment.name}: all {len(jobs)} jobs failed, the first with {error}; see "
+                f"{experiment.name}: all {len(failed)} jobs failed, the first with {error}; see "
                 f"{folder / 'jobs' / key / 'error.txt'}"
             )
         findings = experiment.analyse(plan, results)
         if plan.quick:
             findings = only_exact(findings)
-        outcome = Outcome(experiment, folder, findings, failed)
+        missing = [job.key for job in jobs if job.key not in results | failed]
+        outcome = Outcome(experiment, folder, findings, failed, missing)
         files = [path for drawing in findings.drawings for path in _draw(drawing, folder)]
+        records = _records(jobs, folder)
         about = {
             "experiment": experiment.name,
             "ids": experiment.ids,
             "question": experiment.question,
             "plan": asdict(plan),
-            "seconds": round(time.perf_counter() - since, 1),
+            "command": command(experiment, plan),
+            "seconds": round(sum(record["seconds"] or 0 for record in records.values()), 1),
             "versions": versions(),
         }
         numbers = {
             "quantities": [_numbers(quantity) for quantity in findings.quantities],
             "claims": [asdict(claim) | {"verdict": claim.verdict} for claim in findings.claims],
             "tables": [asdict(table) for table in findings.tables],
+            "drawings": [{"name": one.name, "caption": one.caption} for one in findings.drawings],
             "notes": findings.notes,
             "failed": failed,
+            "missing": missing,
         }
-        jobs_done = {job.key: {"arguments": job.arguments, "result": results.get(job.key)} for job in jobs}
-        _write(
-            folder / "results.json",
-            json.dumps(_finite(about | numbers | {"jobs": jobs_done}), indent=1) + "\n",
-        )
+        _write(folder / "results.json", json_text(about | numbers | {"jobs": records}))
         _write(folder / "quantities.csv", _csv(_HEADER, map(_row, findings.quantities)))
         for i, table in enumerate(findings.tables, start=1):
             _write(folder / f"table-{i}.csv", _csv(table.columns, table.rows))
         _write(folder / "report.html", render(outcome, about, files))
     return outcome
+
+
+def command(experiment: Experiment, plan: Plan) -> str:
+    """What to type to run it again; where the data are is everybody's own.
+
+    >>> from minidrop.experiments import experiment
+    >>> command(experiment("ravine"), Plan(seeds=5, data_dir="here"))
+    'minidrop reproduce ravine --seeds 5'
+    """
+    if not experiment.ids:
+        return "minidrop sweep"
+    options = {"--seeds": plan.seeds, "--backend": plan.backend}
+    given = [f"{name} {value}" for name, value in options.items() if value is not None]
+    return " ".join(["minidrop reproduce", experiment.name, *(["--quick"] if plan.quick else []), *given])
+
+
+def _records(jobs: Sequence[Job], folder: Path) -> dict[str, dict[str, Any]]:
+    """Arguments, result, seconds and commit of each job; older ones lack the last two, but for trainings."""
+    found, shown = finished(jobs, folder), {}
+    for job in jobs:
+        record = found.get(job.key, {})
+        result = record.get("result")
+        shown[job.key] = {
+            "arguments": job.arguments,
+            "result": result,
+            "seconds": record.get("seconds", (result or {}).get("seconds")),
+            "commit": record.get("commit"),
+        }
+    return shown
 
 
 def only_exact(findings: Findings) -> Findings:
@@ -145,6 +177,20 @@ def _draw(drawing: Drawing, folder: Path) -> list[Path]:
         with replacing(path) as temporary:
             drawing.figure.savefig(temporary, format=path.suffix[1:], dpi=150)
     return paths
+
+
+def json_text(values: Any) -> str:
+    """JSON with a line for each list of numbers.
+
+    >>> print(json_text({"a": [1, 2.5, float("nan")], "b": "[3]"}), end="")
+    {
+     "a": [1, 2.5, null],
+     "b": "[3]"
+    }
+    """
+    text = json.dumps(_finite(values), indent=1, ensure_ascii=False)
+    one_line = re.sub(r'\[\n([^]["{}]*)\]', lambda found: f"[{' '.join(found[1].split())}]", text)
+    return one_line + "\n"
 
 
 def _finite(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Running an experiment's jobs, side by side, in a folder that remembers what is done.
 
     FOLDER/plan.json              what is being run; another plan is refused
-    FOLDER/jobs/KEY/result.json   a finished job, with its arguments
+    FOLDER/jobs/KEY/result.json   a finished job: arguments, result, seconds, and the commit that did it
     FOLDER/jobs/KEY/error.txt     a failed one's traceback; it is tried again the next time
 
 A job that was killed begins again, or goes on if it is a training run. The jobs are joblib's: in as many
@@ -12,10 +12,12 @@ processes as asked for, which share the processors' threads, and on a Dask clust
 import json
 import os
 import re
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,9 @@ from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
 from minidrop.checkpoint import replacing
-from minidrop.errors import CheckpointError, Interrupted, check_count
+from minidrop.errors import ArgumentError, CheckpointError, Interrupted, check_count
 from minidrop.experiments.experiment import Experiment, Job, Plan, Result
+from minidrop.versions import commit
 
 #: told after each job: its key, how many are done, of how many, and what went wrong with it, if anything
 Told = Callable[[str, int, int, str | None], object]
@@ -73,28 +76,40 @@ def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
 
 
 def run_jobs(
-    jobs: Sequence[Job], folder: Path, processes: int = 1, told: Told = lambda *_: None
+    jobs: Sequence[Job],
+    folder: Path,
+    processes: int = 1,
+    told: Told = lambda *_: None,
+    only: str = "*",
 ) -> dict[str, Result]:
     """Run what is not done yet, and return the results by key; those of jobs that failed are missing.
 
+    Args:
+        jobs: all that belong to the experiment.
+        folder: where to.
+        processes: how many at a time.
+        told: see `Told`.
+        only: a pattern such as "relu-*": other jobs are not run, but theirs are the results if they are done.
+
     Raises:
+        ArgumentError: if no job's key matches `only`.
         CheckpointError: if a finished job had other arguments, or the folder cannot be written to.
     """
     check_count("jobs", processes)
     keys = [job.key for job in jobs]
     if len(set(keys)) < len(keys) or not all(re.fullmatch(r"[\w.=-]+", key) for key in keys):
         raise ValueError(f"the keys of jobs must be names of folders, each its own: {keys}")
-    results = {job.key: found for job in jobs if (found := _finished(job, folder)) is not None}
-    done = 0
-    for job in jobs:
-        if job.key in results:
-            done += 1
-            told(job.key, done, len(jobs), None)
-    waiting = [job for job in jobs if job.key not in results]
+    if not any(fnmatchcase(key, only) for key in keys):
+        raise ArgumentError(f"no job is called {only!r}; the jobs are {', '.join(keys)}")
+    results = {key: record["result"] for key, record in finished(jobs, folder).items()}
+    waiting = [job for job in jobs if job.key not in results and fnmatchcase(job.key, only)]
+    total = len(results) + len(waiting)
+    for done, key in enumerate(results, start=1):
+        told(key, done, total, None)
     parallel = Parallel(n_jobs=processes, return_as="generator_unordered")
-    for key, result, error in parallel(delayed(_run)(job, folder) for job in waiting):
-        done += 1
-        told(key, done, len(jobs), error)
+    ran = parallel(delayed(_run)(job, folder) for job in waiting)
+    for done, (key, result, error) in enumerate(ran, start=len(results) + 1):
+        told(key, done, total, error)
         if result is not None:
             results[key] = result
     return {key: results[key] for key in keys if key in results}
@@ -105,8 +120,11 @@ def _run(job: Job, folder: Path) -> tuple[str, Result | None, str | None]:
     error_path = place / "error.txt"
     try:
         place.mkdir(parents=True, exist_ok=True)
+        since = time.perf_counter()
         result = job.work(place, **job.arguments)
-        _write(place / "result.json", {"arguments": _plain(job.arguments), "result": result})
+        record = {"arguments": _plain(job.arguments), "result": result}
+        record |= {"seconds": time.perf_counter() - since, "commit": commit()}
+        _write(place / "result.json", record)
         error_path.unlink(missing_ok=True)
     except Interrupted:  # a request to stop, which is for all jobs
         raise
@@ -116,20 +134,25 @@ def _run(job: Job, folder: Path) -> tuple[str, Result | None, str | None]:
     return job.key, result, None
 
 
-def _finished(job: Job, folder: Path) -> Result | None:
-    path = folder / "jobs" / job.key / "result.json"
-    if not path.exists():
-        return None
-    found = _read(path)
-    wanted = _plain(job.arguments)
-    if found.get("arguments") != wanted:
-        before = found.get("arguments") or {}
+def finished(jobs: Sequence[Job], folder: Path) -> dict[str, dict[str, Any]]:
+    """What is in the result.json of each finished job, by key.
+
+    Raises:
+        CheckpointError: if one had other arguments, or cannot be read.
+    """
+    found = {}
+    for job in jobs:
+        path = folder / "jobs" / job.key / "result.json"
+        if path.exists():
+            found[job.key] = _read(path)
+            _same(_plain(job.arguments), found[job.key].get("arguments") or {}, path.parent)
+    return found
+
+
+def _same(wanted: Mapping[str, Any], before: Mapping[str, Any], place: Path) -> None:
+    if before != wanted:
         name = next((name for name in wanted if before.get(name) != wanted[name]), "its arguments")
-        raise CheckpointError(
-            f"{path.parent} was run with another {name}: choose another folder or delete it"
-        )
-    result: Result = found["result"]
-    return result
+        raise CheckpointError(f"{place} was run with another {name}: choose another folder or delete it")
 
 
 def _plain(values: Mapping[str, Any]) -> Any:

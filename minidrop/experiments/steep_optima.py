@@ -92,7 +92,9 @@ def _draw(runs: Mapping[str, Result]) -> Drawing:
         right.plot(result["losses"], label=name, color=colour)
     right.axhline(PUBLISHED_ADAM["loss"], color="black", linestyle=":", label="published, Adam")
     label(left, "w₁", "w₂", "paths from (0, 0)")
-    label(right, "step", "loss", "loss on the way", legend=False, epochs=True)
+    label(
+        right, "step", "", "loss on the way", legend=False, epochs=True
+    )  # the colour bar beside it says loss
     right.set_ylim(-5.2, 0.2)
     right.legend(fontsize="small", loc="lower center", ncols=2)
     caption = (

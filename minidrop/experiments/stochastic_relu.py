@@ -21,12 +21,12 @@ from minidrop.experiments.fashion import (
     accuracy_curves,
     diverged,
     fashion_job,
-    in_every_run,
+    nearest,
     paired,
     rebuilt,
     variant,
 )
-from minidrop.experiments.verdicts import Quantity
+from minidrop.experiments.verdicts import Quantity, ordered
 from minidrop.layers import Dropout, GaussianNoise, Identity, Layer, ReLU, Sequential, StochasticReLU
 
 #: by variant: what it is, the plotted validation accuracy, and the printed accuracy on raw pixels
@@ -116,14 +116,14 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     quantities = exact(plan, results["layers"]) if "layers" in results else []
     quantities += [quantity for one in found.values() for quantity in one.quantities()]
     claims = [
-        in_every_run(
-            f"scaling StochasticReLU gains accuracy, {pixels} pixels, in every run",
+        ordered(
+            f"scaling StochasticReLU gains accuracy, {pixels} pixels",
             paired(found["corrected"], found["published"], pixels),
         )
         for pixels in PIXELS
     ]
     claims += [
-        in_every_run(f"{found[key].name} beats dropout, in every run", paired(found[key], found["dropout"]))
+        ordered(f"{found[key].name} beats dropout", paired(found[key], found["dropout"]))
         for key in ("published", "corrected", "gaussian")
     ]
     caption = (
@@ -131,7 +131,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         "plotted validation accuracy on the left, the printed one on the right."
     )
     drawing = Drawing("accuracy", caption, accuracy_curves(list(found.values())))
-    return Findings(quantities, claims, drawings=[drawing], notes=diverged(results))
+    return Findings(quantities, claims, [nearest(list(found.values()))], [drawing], diverged(results))
 
 
 def exact(plan: Plan, found: Result) -> list[Quantity]:

@@ -5,9 +5,13 @@
 
 The interval is mean ± t s / √n over n seeds, with Student's t. A tolerance stands for what is known of the
 published number: half of its last digit, for example, or the spread that it was published with.
+
+Trainings are ordered by one rule, `ordered`: by their differences seed by seed, which share initial weights,
+masks and shuffles. An order holds if the 95 % interval of the mean difference is above 0, is contradicted if
+it is below, and stays open if 0 is inside, as it does with a single seed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, sqrt
 from statistics import NormalDist, fmean, stdev
@@ -106,13 +110,14 @@ class Quantity:
         return "—" if self.published is None else f"{self.published:.{self.digits}f}"
 
     def text(self) -> str:
-        """Ours as a text.
+        """Ours as a text; what must be exact has no interval.
 
         >>> Quantity("errors", [130.0, 132.0, 134.0], digits=1).text()
         '132.0 ± 5.0'
         """
         shown = f"{self.mean:.{self.digits}f}"
-        return shown if self.half == inf else f"{shown} ± {self.half:.{self.digits}f}"
+        single = self.half == inf or self.rule == "exact"
+        return shown if single else f"{shown} ± {self.half:.{self.digits}f}"
 
 
 @dataclass(frozen=True)
@@ -135,3 +140,60 @@ class Claim:
     def verdict(self) -> str:
         """AGREES, DIFFERS or NOT_JUDGED."""
         return NOT_JUDGED if self.holds is None else AGREES if self.holds else DIFFERS
+
+
+def gaps(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+    """By how much the numbers of `one` are above those of `other`, for each seed that both have.
+
+    >>> gaps({0: 3.0, 1: 4.0}, {1: 2.0, 2: 1.0})
+    [2.0]
+    """
+    return [value - other[seed] for seed, value in one.items() if seed in other]
+
+
+def signed(gaps: Sequence[float], digits: int = 4) -> str:
+    """The mean of differences with its 95 % interval, as the detail of a claim.
+
+    >>> signed([0.01, 0.02, 0.03]), signed([1.5], 1), signed([])
+    ('+0.0200 ± 0.0248', '+1.5', 'no runs')
+    """
+    if not gaps:
+        return "no runs"
+    mean, half = interval(gaps)
+    return f"{mean:+.{digits}f}" + (f" ± {half:.{digits}f}" if half < inf else "")
+
+
+def above(gaps: Sequence[float]) -> bool | None:
+    """Whether differences are above 0 on average, by their 95 % interval; None if 0 is inside it.
+
+    >>> above([1.0, 2.0, 1.5]), above([-1.0, -2.0, -1.5]), above([1.0, -2.0, 1.5]), above([1.0]), above([])
+    (True, False, None, None, None)
+    """
+    mean, half = interval(gaps) if gaps else (0.0, inf)
+    return True if mean > half else False if mean < -half else None
+
+
+def ordered(text: str, *gaps: Sequence[float], detail: str = "") -> Claim:
+    """The claim that an order of trainings holds.
+
+    Args:
+        text: the order.
+        gaps: for each two neighbours in it, their differences seed by seed, positive where the order holds.
+        detail: the numbers behind it; the means of `gaps` if it is not given.
+
+    >>> ordered("a beats b, and b c", [0.1, 0.11, 0.12], [0.2, -0.1, 0.0]).holds is None
+    True
+    """
+    found = [above(one) for one in gaps]
+    holds = False if False in found else None if None in found else True
+    return Claim(text, holds, detail or "; ".join(map(signed, gaps)))
+
+
+def alike(text: str, gaps: Sequence[float], detail: str = "") -> Claim:
+    """The claim that differences seed by seed are 0 on average: 0 is in their 95 % interval; open with one.
+
+    >>> [alike("a is as good as b", found).verdict for found in ([0.1, -0.1], [1.0, 1.01], [0.0])]
+    ['agrees', 'differs', 'not judged']
+    """
+    holds = above(gaps) is None if len(gaps) > 1 else None
+    return Claim(text, holds, detail or signed(gaps))

@@ -16,9 +16,9 @@ from typing import Any
 
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band, label, panels
-from minidrop.experiments.notebook import LOOP, NETS, all_below, crossing, logarithmic, runs_of, tidy
+from minidrop.experiments.notebook import LOOP, NETS, crossing, logarithmic, runs_of, tidy
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Claim
+from minidrop.experiments.verdicts import Claim, gaps, ordered, signed
 
 
 def sizes(plan: Plan) -> dict[int, int]:
@@ -54,12 +54,12 @@ def jobs(plan: Plan) -> Sequence[Job]:
 def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     """The last epoch's test errors, and from which epoch on dropout's mean stays below."""
     findings, rows = Findings(), []
-    runs: dict[tuple[str, int], list[Result]] = {}
+    runs: dict[tuple[str, int], dict[int, Result]] = {}
     for n, epochs in sizes(plan).items():
         for net in NETS:
             runs[net, n] = runs_of(results, f"{net}-{n}", epochs)
         updates = epochs * ceil(n / config(plan, n)["batch_size"])
-        done = {run["history"][-1]["step"] for net in NETS for run in runs[net, n]}
+        done = {run["history"][-1]["step"] for net in NETS for run in runs[net, n].values()}
         if done:
             text = f"Every net makes {updates} updates with {n} training examples"
             findings.claims.append(Claim(text, done == {updates}, f"found {sorted(done)}", exact=True))
@@ -67,12 +67,12 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         for net in NETS:
             if not runs[net, n]:
                 continue
-            errors = [last(run, "test_error") for run in runs[net, n]]
-            losses = [last(run, "train_loss") for run in runs[net, n]]
+            errors = [last(run, "test_error") for run in runs[net, n].values()]
+            losses = [last(run, "train_loss") for run in runs[net, n].values()]
             found: int | str | None = None
             if net != "none" and plain:
                 found = crossing(mean_curve(runs[net, n]), mean_curve(plain)) or "none"
-                findings.claims.append(claim(net, n, epochs, found, errors, plain))
+                findings.claims.append(claim(net, n, epochs, found, runs[net, n], plain))
             rows.append((n, NETS[net][0], epochs, fmean(errors), fmean(losses), found))
     columns = (
         "training examples",
@@ -95,30 +95,29 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
 
 
 def claim(
-    net: str, n: int, epochs: int, found: int | str, errors: Sequence[float], plain: Sequence[Result]
+    net: str, n: int, epochs: int, found: int | str, ours: Mapping[int, Result], plain: Mapping[int, Result]
 ) -> Claim:
-    """Whether dropout wins in the end, in every run or in none."""
-    others = [last(run, "test_error") for run in plain]
-    return Claim(
-        f"With {n} examples {NETS[net][0]} has the lower test error after {epochs} epochs",
-        all_below(errors, others),
-        f"{fmean(errors):.2f} % against {fmean(others):.2f} %; stays below from epoch: {found}",
-    )
+    """Whether dropout wins in the end."""
+    errors, others = ({seed: last(run, "test_error") for seed, run in runs.items()} for runs in (ours, plain))
+    gained = gaps(others, errors)
+    text = f"With {n} examples {NETS[net][0]} has the lower test error after {epochs} epochs"
+    return ordered(text, gained, detail=f"{signed(gained, 2)} points; stays below from epoch: {found}")
 
 
-def mean_curve(runs: Sequence[Result]) -> list[float]:
+def mean_curve(runs: Mapping[int, Result]) -> list[float]:
     """The mean test error over seeds, by epoch."""
-    return [fmean(errors) for errors in zip(*(curve(run, "test_error") for run in runs), strict=True)]
+    curves = [curve(run, "test_error") for run in runs.values()]
+    return [fmean(errors) for errors in zip(*curves, strict=True)]
 
 
-def draw(plan: Plan, runs: Mapping[tuple[str, int], Sequence[Result]]) -> Drawing:
+def draw(plan: Plan, runs: Mapping[tuple[str, int], Mapping[int, Result]]) -> Drawing:
     """Test error above training loss, a column for each number of examples."""
     figure, axes = panels(2, len(sizes(plan)), height=2.8, sharex="col")
     for column, (n, epochs) in zip(axes.T, sizes(plan).items(), strict=True):
         for one, key in zip(column, ("test_error", "train_loss"), strict=True):
             for colour, (net, (name, _)) in zip(COLOURS, NETS.items(), strict=False):
                 if runs[net, n]:
-                    curves = [curve(run, key) for run in runs[net, n]]
+                    curves = [curve(run, key) for run in runs[net, n].values()]
                     band(one, range(1, epochs + 1), curves, name, colour)
             logarithmic(one)
         first = n == next(iter(sizes(plan)))

@@ -17,10 +17,10 @@ from typing import Any
 
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band, label, panels
-from minidrop.experiments.notebook import LOOP, NETS, all_below, logarithmic, runs_of, tidy
+from minidrop.experiments.notebook import LOOP, NETS, logarithmic, runs_of, tidy
 from minidrop.experiments.notebook_loop import compare_by_hand, machinery
 from minidrop.experiments.training_job import training
-from minidrop.experiments.verdicts import Claim, Quantity
+from minidrop.experiments.verdicts import Quantity, gaps, ordered, signed
 
 #: what each run prints by epoch: validation accuracy, validation loss ("train/loss"), last batch's loss and
 #: accuracy ("test/loss" and "train/acc")
@@ -106,7 +106,10 @@ def spread(column: int) -> float:
 def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     """The last epoch beside what is published, every epoch in tables, and what must hold of the machinery."""
     epochs = config(plan)["epochs"]
-    runs = {net: [columns_of(run) for run in runs_of(results, net, epochs)] for net in NETS}
+    by_seed = {
+        net: {seed: columns_of(run) for seed, run in runs_of(results, net, epochs).items()} for net in NETS
+    }
+    runs = {net: list(found.values()) for net, found in by_seed.items()}
     findings = Findings(claims=machinery(results))
     for net, documents in PUBLISHED.items():
         for i, rows in enumerate(documents):
@@ -118,15 +121,10 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                     published = rows[-1][column]
                     findings.quantities.append(Quantity(name, ours, published, tolerance=spread(column)))
     for net in ("feature", "element"):
-        wrong, right = ([1 - run[0][-1] for run in runs[key]] for key in ("none", net))
-        if wrong and right:
-            findings.claims.append(
-                Claim(
-                    f"After ten epochs no dropout is better than {NETS[net][0]}",
-                    all_below(wrong, right),
-                    f"validation accuracy {1 - fmean(wrong):.4f} against {1 - fmean(right):.4f}",
-                )
-            )
+        plain, dropped = ({seed: run[0][-1] for seed, run in by_seed[key].items()} for key in ("none", net))
+        gained = gaps(plain, dropped)
+        text = f"After ten epochs no dropout is better than {NETS[net][0]}"
+        findings.claims.append(ordered(text, gained, detail=f"validation accuracy {signed(gained)}"))
     findings.tables += [table(net, runs[net]) for net in NETS if runs[net]]
     findings.drawings += draw(runs)
     diverged = [key for key, result in results.items() if result.get("diverged")]

@@ -38,6 +38,15 @@ def test_an_experiment_by_name(minidrop, tmp_path):
     assert (tmp_path / "runs/reproduce/golden-dropout-quick/results.json").exists()
 
 
+def test_a_part_of_an_experiment_says_what_is_left(minidrop):
+    code, out, err = minidrop("reproduce", "ravine", "--only", "SGD-*")
+    assert code == 0, err
+    assert "5 jobs are still to be run: momentum-float32, " in " ".join(out.split())
+    code, out, _ = minidrop("reproduce", "ravine")
+    assert code == 0
+    assert "still to be run" not in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -45,6 +54,7 @@ def test_an_experiment_by_name(minidrop, tmp_path):
         (["reproduce", "golden-dropout", "--all"], "name one experiment, or say --all or --list"),
         (["reproduce", "golden-droput"], "golden-dropout"),
         (["reproduce", "golden-dropout", "--jobs", 0], "greater than or equal to 1"),
+        (["reproduce", "golden-dropout", "--only", "x"], "no job is called 'x'; the jobs are example"),
         (["sweep", "nothing.toml"], "cannot read the configuration nothing.toml"),
     ],
 )

@@ -16,7 +16,7 @@ from minidrop.experiments.dropconnect import example as wan
 from minidrop.experiments.dropconnect import meant, raw_and_mean_weights
 from minidrop.experiments.dropconnect import published as published_dropconnect
 from minidrop.experiments.dropout_and_decay import interaction
-from minidrop.experiments.fashion import beside_a_run, raw_accuracy, variant
+from minidrop.experiments.fashion import Variant, beside_a_run, nearest, raw_accuracy, variant
 from minidrop.experiments.fashion_dropout import PUBLISHED, published
 from minidrop.experiments.normal_masks import NormalDropConnect, NormalDropout, NormalMasks, NormalRate
 from minidrop.experiments.reproduce import reproduce
@@ -114,7 +114,7 @@ def test_the_jobs_of_a_full_run_are_the_documents(name):
     assert {config["layers"] for config in configs} == {"784-256-256-10"}
     assert {(c["lr"], c["batch_size"], c["optimizer"], c["limit"]) for c in configs} == {(0.1, 256, "sgd", 0)}
     assert {config["epochs"] for config in configs} == ({5, 20} if name == "dropout-epochs" else {10})
-    assert len({config["seed"] for config in configs}) >= 3
+    assert {config["seed"] for config in configs} == set(range(5))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -136,6 +136,13 @@ def test_missing_diverged_and_shorter_runs_are_results(name):
     partly.drawings[0].figure.canvas.draw()
     nothing = this.analyse(plan, {})
     assert all(claim.holds is None or name == "activation-variance" for claim in nothing.claims)
+
+
+def test_the_epoch_that_is_nearest_to_a_published_number():
+    run = {"history": [{"test_error": 100 * (1 - value)} for value in (0.5, 0.7, 0.9)], "followed": []}
+    shown = [Variant("net", {0: run, 1: run}, {"scaled": 0.72}), Variant("none", {}, {"scaled": 0.72})]
+    rows = nearest(shown).rows
+    assert rows == [("net", "scaled", 0.72, 2, pytest.approx(0.7), 3)]
 
 
 # -- exact numbers ---------------------------------------------------------------------------------------

@@ -85,6 +85,7 @@ def test_configurations_are_the_papers_and_the_documents():
     assert (paper["layers"], paper["dropout"], paper["lr"]) == ("784-800-800-10", "0.2,0.5,0.5", 1.0)
     assert (paper["lr_schedule"], paper["momentum_schedule"]) == ("exponential:0.998", "linear:0.99,500")
     assert (paper["limit"], paper["limit_kind"], paper["init"]) == (15.0, "squared", "normal:0.01")
+    assert {config["epochs"] for config in full.values()} == {200}
     assert full["relu-none-seed-0"]["limit"] == 0
     assert full["logistic-both-seed-2"]["lr"] == 10.0
     published = full["published-none-seed-1"]
@@ -144,6 +145,16 @@ def test_the_epoch_from_which_on_a_variant_is_better():
     assert runs.fewer("text", ("a", "b")).holds is False
     assert runs.fewer("text", ("a", "a")).holds is None
     assert study.runs(QUICK, {}).fewer("text", ("a", "b")).holds is None
+
+
+def test_the_table_has_milestones_on_the_way_to_200_epochs():
+    study = Study({"a": Variant("A", {})}, epochs=200)
+    history = [{"test_errors": 300 - i, "train_loss": 1.0, "largest_row_norm": 1.0} for i in range(200)]
+    run = {"history": history, "test": {"size": 360}, "diverged": None}
+    table = study.runs(Plan(seeds=1), {"a-seed-0": run}).table()
+    shown = [f"errors, epoch {epoch}" for epoch in (1, 10, 30, 100, 200)]
+    assert list(table.columns)[2:7] == shown
+    assert list(table.rows[0])[2:7] == [300, 291, 271, 201, 101]
 
 
 # -- what a bug does to the verdicts -----------------------------------------------------------------------

@@ -5,12 +5,13 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import made_up
 import pytest
 
 from minidrop.experiments import Plan
-from minidrop.experiments.reproduce import reproduce
+from minidrop.experiments.reproduce import command, reproduce
 
 
 def test_everything_that_was_found_is_in_the_folder(tmp_path):
@@ -33,7 +34,11 @@ def test_everything_that_was_found_is_in_the_folder(tmp_path):
     ]
     assert results["quantities"][0]["ours"] == [5 / 3, 2.0]
     assert [claim["verdict"] for claim in results["claims"]] == ["agrees", "agrees"]
-    assert results["jobs"]["x=2"] == {"arguments": {"x": 2, "fail": False}, "result": {"square": 4}}
+    job = results["jobs"]["x=2"]
+    assert (job["arguments"], job["result"]) == ({"x": 2, "fail": False}, {"square": 4})
+    assert results["command"] == "minidrop reproduce squares"
+    assert results["drawings"] == [{"name": "squares", "caption": "The squares & their <mean>."}]
+    assert results["missing"] == []
     assert "numpy" in results["versions"]
     with open(tmp_path / "table-1.csv") as file:
         assert list(csv.reader(file)) == [["x", "x²"], ["0", "0"], ["1", "1"], ["2", "4"]]
@@ -41,6 +46,25 @@ def test_everything_that_was_found_is_in_the_folder(tmp_path):
         rows = list(csv.DictReader(file))
     assert (rows[1]["quantity"], rows[1]["published"], rows[1]["verdict"]) == ("2²", "4.0", "agrees")
     assert not outcome.broken
+
+
+def test_jobs_of_before_they_kept_their_time_are_analysed_anew(tmp_path):
+    """A training knows its own time; of what else an older version ran nothing is known."""
+    reproduce(made_up.squares(), Plan(), tmp_path)
+    for x, known in ((0, {}), (1, {"seconds": 7.0}), (2, {})):
+        record = {"arguments": {"x": x, "fail": False}, "result": {"square": x * x} | known}
+        (tmp_path / "jobs" / f"x={x}" / "result.json").write_text(json.dumps(record))
+    reproduce(made_up.squares(), Plan(), tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["seconds"] == 7.0
+    assert [job["commit"] for job in results["jobs"].values()] == [None] * 3
+
+
+def test_the_command_has_what_changes_the_numbers():
+    plan = Plan(quick=True, seeds=7, backend="numpy", data_dir="/here")
+    expected = "minidrop reproduce squares --quick --seeds 7 --backend numpy"
+    assert command(made_up.squares(), plan) == expected
+    assert command(replace(made_up.squares(), ids=()), plan) == "minidrop sweep"
 
 
 def test_a_wrong_exact_number_is_red_and_fails(tmp_path):

@@ -7,8 +7,8 @@ import sys
 import made_up
 import pytest
 
-from minidrop.errors import CheckpointError, ExperimentError, Interrupted
-from minidrop.experiments import Job, Plan
+from minidrop.errors import ArgumentError, CheckpointError, ExperimentError, Interrupted
+from minidrop.experiments import Job, Plan, runner
 from minidrop.experiments.reproduce import reproduce
 from minidrop.experiments.runner import claimed, run_jobs
 
@@ -43,6 +43,38 @@ def test_a_failed_job_does_not_lose_the_others_and_is_tried_again(tmp_path):
     assert not reproduce(made_up.squares(failing=(1,)), Plan(), tmp_path).broken
     assert [times_run(tmp_path, x) for x in range(3)] == [1, 2, 1]
     assert not (tmp_path / "jobs" / "x=1" / "error.txt").exists()
+
+
+def test_a_part_of_the_jobs_can_be_run_first(tmp_path):
+    outcome = reproduce(made_up.squares(), Plan(), tmp_path, only="x=[02]")
+    assert not outcome.broken
+    assert outcome.missing == ["x=1"]
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert (results["missing"], results["failed"]) == (["x=1"], {})
+    assert results["jobs"]["x=1"]["result"] is None
+    assert "x=1 is missing" in (tmp_path / "report.html").read_text()
+    assert not (tmp_path / "jobs" / "x=1").exists()
+
+    told = []
+    again = reproduce(made_up.squares(), Plan(), tmp_path, only="x=0", told=lambda *what: told.append(what))
+    assert again.missing == ["x=1"], "what is done stays in the results, whatever is asked for"
+    assert told == [("x=0", 1, 2, None), ("x=2", 2, 2, None)]
+    assert not reproduce(made_up.squares(), Plan(), tmp_path).missing
+    assert [times_run(tmp_path, x) for x in range(3)] == [1, 1, 1]
+    assert "missing" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_part_without_jobs_names_them(tmp_path):
+    with pytest.raises(ArgumentError, match=r"no job is called 'y\*'; the jobs are x=0, x=1, x=2"):
+        reproduce(made_up.squares(), Plan(), tmp_path, only="y*")
+
+
+def test_a_job_keeps_its_time_and_its_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "commit", lambda: "abc1234")
+    run_jobs([Job("wait", made_up.wait, {"seconds": 0.05})], tmp_path)
+    found = json.loads((tmp_path / "jobs" / "wait" / "result.json").read_text())
+    assert found["commit"] == "abc1234"
+    assert found["seconds"] >= 0.05
 
 
 def test_if_every_job_fails_there_is_nothing_to_analyse(tmp_path):

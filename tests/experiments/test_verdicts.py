@@ -5,7 +5,16 @@ import math
 import pytest
 
 from minidrop.experiments import Claim, Quantity
-from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, interval, student
+from minidrop.experiments.verdicts import (
+    AGREES,
+    DIFFERS,
+    NOT_JUDGED,
+    alike,
+    gaps,
+    interval,
+    ordered,
+    student,
+)
 
 
 def test_students_quantiles_are_scipys():
@@ -44,6 +53,38 @@ def test_an_interval_by_hand():
 )
 def test_verdicts(quantity, verdict):
     assert quantity.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("differences", "order", "equality"),
+    [
+        ([[0.2, 0.21, 0.19]], AGREES, DIFFERS),
+        ([[-0.2, -0.21, -0.19]], DIFFERS, DIFFERS),
+        ([[0.2, -0.1, 0.3]], NOT_JUDGED, AGREES),  # above 0 on average, but not beyond doubt
+        ([[0.2]], NOT_JUDGED, NOT_JUDGED),
+        ([[]], NOT_JUDGED, NOT_JUDGED),
+        ([[0.0, 0.0]], NOT_JUDGED, AGREES),
+        ([[0.2, math.nan]], NOT_JUDGED, AGREES),
+        ([[0.2, 0.21], [0.2, -0.1]], NOT_JUDGED, None),
+        ([[0.2, -0.1], [-0.2, -0.2]], DIFFERS, None),
+        ([[0.2, 0.2], [0.3, 0.3]], AGREES, None),
+    ],
+)
+def test_the_one_rule_of_order(differences, order, equality):
+    assert ordered("text", *differences).verdict == order
+    if equality is not None:
+        assert alike("text", *differences).verdict == equality
+
+
+def test_the_interval_of_differences_seed_by_seed_orders_what_spreads_widely():
+    one, other = {0: 0.70, 1: 0.80, 2: 0.90}, {0: 0.69, 1: 0.79, 2: 0.89, 3: 0.1}
+    assert ordered("one is better", gaps(one, other)).verdict == AGREES
+    assert ordered("one is better", gaps(one, other)).detail == "+0.0100 ± 0.0000"
+    assert ordered("text", [1.0], detail="so").detail == "so"
+
+
+def test_what_must_be_exact_has_no_interval():
+    assert Quantity("q", [2.0, 2.0], 2.0, "exact", digits=1).text() == "2.0"
 
 
 def test_texts():

@@ -1,0 +1,1 @@
+"""The results of the documents' experiments, and what writes their pages."""

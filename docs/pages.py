@@ -1,0 +1,259 @@
+"""The pages of docs/results, written from the results.json of each experiment and from nothing else.
+
+- results/NAME/results.json and *.png: what a run left, taken by `python -m docs add FOLDER`
+- answers/NAME.md.j2: the answer in words, whose numbers are asked for by name (see `Found`)
+- page.md.j2 and index.md.j2: what all pages share, and the index
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from docs.found import Found, Json
+from minidrop.errors import ExperimentError
+from minidrop.experiments import NAMES, experiment
+from minidrop.experiments.report import number
+from minidrop.experiments.reproduce import json_text
+from minidrop.experiments.verdicts import AGREES, DIFFERS, Claim, Quantity
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+DOCUMENTS = {
+    "000": "Hinton's MNIST nets with dropout",
+    "001": "a notebook on dropout",
+    "002": "going deeper",
+    "003": "exercises on dropout",
+    "004": "optimization and initialization",
+}
+#: how many quantities and claims a page shows before it leaves out the exact ones
+ROWS = 12
+
+
+def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
+    """Copy results.json and figures of a run at full size into `results`; the folder that they are in.
+
+    Raises:
+        ExperimentError: if it is no such run, a job of it failed, or its page cannot be written.
+    """
+    try:
+        found = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExperimentError(f"{run} is no finished run of minidrop reproduce: {error}") from None
+    name = found.get("experiment")
+    if name not in NAMES or found["plan"]["quick"] or found["failed"]:
+        raise ExperimentError(f"{run} must be a run of an experiment at full size of which no job failed")
+    if "drawings" not in found:
+        renewed = f"minidrop reproduce {name} --out {run}"
+        raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
+    for record in found["jobs"].values():
+        if record["commit"] in (None, "unknown"):
+            record["commit"] = commit
+    found = _without(found, "data_dir")  # where somebody's data were
+    text = json_text(found)
+    render(found, len(text.encode()))  # or refuse, before anything is changed
+    folder = results / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for drawing in found["drawings"]:
+        shutil.copy(run / f"{drawing['name']}.png", folder)
+    (folder / "results.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def write(results: Path = RESULTS) -> list[Path]:
+    """Write the page of each experiment that is there, and the index; their paths."""
+    pages = {folder / "README.md": page(folder) for folder in folders(results)}
+    pages[results / "README.md"] = index(results)
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+    return list(pages)
+
+
+def folders(results: Path) -> list[Path]:
+    """Those of experiments that have run, in the order of the documents."""
+    return [results / name for name in NAMES if (results / name / "results.json").exists()]
+
+
+def page(folder: Path) -> str:
+    """The page of an experiment whose results.json is in `folder`; raises as `render`."""
+    text = (folder / "results.json").read_text(encoding="utf-8")
+    return render(json.loads(text), len(text.encode()))
+
+
+def render(results: Json, size: int) -> str:
+    """The page of an experiment.
+
+    Args:
+        results: what is in its results.json.
+        size: that file's, in bytes.
+
+    Raises:
+        ExperimentError: if its answer refers to a number that is not there, or does not say why a published
+            number differs.
+    """
+    try:
+        template, context = _answer(results)
+        if context["differing"] and not _block(template, "apart", context):
+            names = ", ".join(q.name for q in context["differing"])
+            raise ExperimentError(f"{template.name} must say, in a block apart, why {names} differs")
+        return wrapped(template.render(context, size=size))
+    except TemplateError as error:
+        raise ExperimentError(f"the answer of {results['experiment']} cannot be given: {error}") from None
+
+
+def index(results: Path) -> str:
+    """All answers in one table for each document."""
+    answers = {}
+    for folder in folders(results):
+        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        template, context = _answer(found)
+        part = f"; {len(found['missing'])} jobs are missing" if found["missing"] else ""
+        answers[folder.name] = (_block(template, "answer", context), context["verdicts"] + part)
+    groups: dict[str, list[Sequence[str]]] = {}
+    for name in NAMES:
+        this = experiment(name)
+        ids = this.ids[0] if len(this.ids) == 1 else f"{this.ids[0]} … {this.ids[-1].partition('-')[2]}"
+        answer, verdicts = answers.get(name, ("not run at full size yet", "—"))
+        link = f"[{name}]({name}/README.md)" if name in answers else name
+        groups.setdefault(this.ids[0][:3], []).append((f"{link} ({ids})", this.question, answer, verdicts))
+    return wrapped(environment().get_template("index.md.j2").render(groups=groups, documents=DOCUMENTS))
+
+
+def wrapped(text: str) -> str:
+    """Each paragraph in lines of 110 characters, but for headings, tables, pictures, lists and HTML."""
+    paragraphs = [part.strip() for part in text.split("\n\n") if part.strip()]
+    lines = [p if p[0] in "#|!<" else "\n".join(wrap(p, 110, break_on_hyphens=False)) for p in paragraphs]
+    return "\n\n".join(lines) + "\n"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> str:
+    r"""A table in Markdown, its columns to the left, or as `align` says to the left or right.
+
+    >>> print(table(["net", "errors"], [["a | b", 130.0]], "lr"))
+    | net | errors |
+    |---|--:|
+    | a \| b | 130 |
+    """
+    rule = "|".join("--:" if side == "r" else "---" for side in align.ljust(len(columns), "l"))
+    lines = [" | ".join(number(cell).replace("|", "\\|") for cell in row) for row in (columns, *rows)]
+    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
+
+
+def numbers(quantities: Sequence[Quantity]) -> str:
+    """Quantities beside the published numbers, those that have none without a column for them."""
+    if any(q.published is not None for q in quantities):
+        rows = [(q.name, q.published_text(), q.text(), q.verdict) for q in quantities]
+        return table(("quantity", "published", "ours, ± 95 %", "verdict"), rows, "lrrl")
+    return table(("quantity", "ours, ± 95 %"), [(q.name, q.text()) for q in quantities], "lr")
+
+
+def claimed(claims: Sequence[Claim]) -> str:
+    """Claims with the numbers behind them."""
+    return table(("claim", "here", "verdict"), [(c.text, c.detail, c.verdict) for c in claims])
+
+
+def lasting(seconds: float) -> str:
+    """A time in words.
+
+    >>> lasting(42.3), lasting(580), lasting(20000)
+    ('42 s', '9.7 min', '5.6 h')
+    """
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def told(claim: Claim, yes: str, no: str, undecided: str) -> str:
+    """One of three texts: the claim holds, does not, or the runs leave it open."""
+    return undecided if claim.holds is None else yes if claim.holds else no
+
+
+def extent(results: Json) -> str:
+    """How many trainings of how many epochs with which seeds, and what else was run."""
+    records = [record for record in results["jobs"].values() if record["result"] is not None]
+    data = experiment(results["experiment"]).data
+    configs = [record["arguments"].get("config", {}) for record in records if "history" in record["result"]]
+    configs = [config for config in configs if config["dataset"] == data]
+    if not configs:
+        return f"{len(records)} {'job' if len(records) == 1 else 'jobs'}"
+    epochs, seeds = (sorted({config[key] for config in configs}) for key in ("epochs", "seed"))
+    text = f"{len(configs)} trainings of {_listed(epochs)} epochs, seeds {_listed(seeds)}"
+    return text + (f", and {len(records) - len(configs)} other jobs" if len(records) > len(configs) else "")
+
+
+def verdicts(found: Found) -> str:
+    """How many claims and judged numbers agree."""
+    judged = [q.verdict for q in found.quantities if q.published is not None]
+    judged += [claim.verdict for claim in found.claims]
+    counts = {"agree": judged.count(AGREES), "differ": judged.count(DIFFERS)}
+    counts["open"] = len(judged) - sum(counts.values())
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+
+
+def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
+    """The template of an experiment's page, and all that it may ask for."""
+    found = Found(results)
+    claims = found.claims
+    quantities = [q for q in found.quantities if q.rule != "exact" or q.published]  # not what must be 0
+    if len(quantities) + len(claims) > ROWS:
+        quantities = [q for q in quantities if q.rule != "exact"] or quantities
+        claims = [claim for claim in claims if not claim.exact]
+    exact = [one for one in (*found.quantities, *found.claims) if _is_exact(one)]
+    commits = sorted({record["commit"] for record in results["jobs"].values() if record["commit"]})
+    context: dict[str, Any] = {
+        "results": results,
+        "quantities": quantities,
+        "claims": claims,
+        "exact": exact,
+        "exact_agree": [one for one in exact if one.verdict == AGREES],
+        "differing": [q for q in found.quantities if q.verdict == DIFFERS],
+        "verdicts": verdicts(found),
+        "extent": extent(results),
+        "commits": commits,
+    }
+    context |= {name: getattr(found, name) for name in ("q", "claim", "row", "rows", "job", "choose")}
+    path = f"answers/{results['experiment']}.md.j2"
+    if not (HERE / path).exists():
+        raise ExperimentError(f"write docs/{path}, as its neighbours are, with the answer in words")
+    return environment().get_template(path), context
+
+
+def _is_exact(one: Quantity | Claim) -> bool:
+    return one.rule == "exact" if isinstance(one, Quantity) else one.exact
+
+
+def _block(template: Any, name: str, context: Mapping[str, Any]) -> str:
+    block = template.blocks.get(name)
+    return "" if block is None else " ".join("".join(block(template.new_context(context))).split())
+
+
+def environment() -> Environment:
+    """Jinja with what templates may call; whatever else they refer to is refused."""
+    made = Environment(
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    functions: tuple[Callable[..., Any], ...] = (table, numbers, claimed, lasting, told)
+    made.globals |= {function.__name__: function for function in functions}
+    made.filters["number"] = number
+    return made
+
+
+def _listed(values: Sequence[int]) -> str:
+    """1, 2 and 3; a longer range as "0 to 4"."""
+    if len(values) > 2 and list(values) == list(range(values[0], values[-1] + 1)):
+        return f"{values[0]} to {values[-1]}"
+    *most, last = map(str, values)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _without(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return {name: None if name == key else _without(item, key) for name, item in value.items()}
+    return [_without(item, key) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,274 @@
+"""The pages of docs/results say what their results.json says, and nothing else."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import made_up
+import pytest
+
+from docs import found, pages
+from docs.found import Found
+from minidrop.errors import ExperimentError
+from minidrop.experiments import NAMES, Plan, experiment
+from minidrop.experiments.reproduce import reproduce
+
+FOLDERS = pages.folders(pages.RESULTS)
+
+
+def checked(results):
+    """Every page and the index are what would be written now."""
+    for folder in pages.folders(results):
+        assert (folder / "README.md").read_text(encoding="utf-8") == pages.page(folder)
+    assert (results / "README.md").read_text(encoding="utf-8") == pages.index(results)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder of results with two experiments' in it, and their pages."""
+    folder = tmp_path / "results"
+    for name in ("ravine", "golden-dropout"):
+        shutil.copytree(pages.RESULTS / name, folder / name)
+    pages.write(folder)
+    return folder
+
+
+def changed(folder, change):
+    """Let `change` alter what a results.json holds."""
+    path = folder / "results.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change(values)
+    path.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+
+
+# -- the pages that are there ------------------------------------------------------------------------------
+
+
+def test_every_page_says_what_its_results_say():
+    """If this fails: python -m docs refresh."""
+    checked(pages.RESULTS)
+
+
+def test_there_is_nothing_else_in_the_results():
+    assert FOLDERS
+    there = {path.name for path in pages.RESULTS.iterdir()}
+    assert there == {"README.md", *(folder.name for folder in FOLDERS)}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_page_is_a_screen_long_with_all_that_it_must_have(folder):
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 55
+    assert experiment(folder.name).question in " ".join(text.split())
+    assert f"`minidrop reproduce {folder.name}" in text
+    assert re.search(r"at commit [0-9a-f]{7}", " ".join(text.split()))
+    assert "**What would change it.** " in text
+    drawn = set(re.findall(r"\]\(([^)]+\.png)\)", text))
+    assert drawn == {path.name for path in folder.glob("*.png")}
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (folder / link).exists() or (pages.RESULTS / link[3:]).parent.name in NAMES
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_results_are_of_full_runs_and_name_no_path(folder):
+    text = (folder / "results.json").read_text(encoding="utf-8")
+    results = json.loads(text)
+    assert results["experiment"] == folder.name
+    assert not results["plan"]["quick"]
+    assert not results["failed"]
+    assert not re.search(r'"/(home|tmp|work|root)', text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_has_no_measured_number_typed_by_hand(name):
+    """What is not between the braces of a template names things: no decimals, no percents, no intervals."""
+    path = f"answers/{name}.md.j2"
+    source = (pages.HERE / path).read_text(encoding="utf-8")
+    words = "".join(text for _, kind, text in pages.environment().lex(source) if kind == "data")
+    words += "".join(re.findall(r'"([^"]*)"', "".join(re.findall(r"told\(.*?\)\s*}}", source, re.DOTALL))))
+    assert not re.findall(r"\d+[.,]\d+|\d+ ?%|±|\d{4}", words.replace(name, ""))
+
+
+# -- what is noticed ---------------------------------------------------------------------------------------
+
+
+def test_an_edited_number_is_noticed(results):
+    page = results / "ravine" / "README.md"
+    text = page.read_text(encoding="utf-8")
+    shown = list(re.finditer(r"\d+\.\d+", text))
+    assert len(shown) > 10
+    for one in shown[::4]:
+        at = one.end() - 1
+        page.write_text(text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :], encoding="utf-8")
+        with pytest.raises(AssertionError):
+            checked(results)
+
+
+def test_a_new_result_is_noticed_on_its_page_and_in_the_index(results):
+    def other(values):
+        values["quantities"][0]["ours"] = [2.0, 2.0]
+
+    checked(results)
+    changed(results / "ravine", other)
+    with pytest.raises(AssertionError):
+        checked(results)
+    before = (results / "README.md").read_text(encoding="utf-8")
+    pages.write(results)
+    checked(results)
+    assert before != (results / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_number_that_is_not_there_is_refused(results):
+    changed(results / "ravine", lambda values: values["quantities"].pop(0))
+    with pytest.raises(ExperimentError, match="ravine has 0 times quantity 'SGD: w₂'"):
+        pages.page(results / "ravine")
+
+
+def test_a_published_number_that_differs_wants_a_reason(results, monkeypatch):
+    def wrong(values):
+        values["quantities"][0]["ours"] = [5.0]
+        values["quantities"][0]["verdict"] = "differs"
+
+    changed(results / "golden-dropout", wrong)
+    text = pages.page(results / "golden-dropout")
+    assert "| 2.3094 | 5.0000 | differs |" in text
+    assert "Not all of them: " in text
+    assert "**Where ours and the published numbers part.** The mask is given" in text
+    assert "1 differ" in pages.index(results)
+    folder = results.parent / "docs"
+    shutil.copytree(pages.HERE, folder, ignore=shutil.ignore_patterns("results"))
+    answer = folder / "answers" / "golden-dropout.md.j2"
+    answer.write_text(answer.read_text(encoding="utf-8").partition("{% block apart %}")[0], encoding="utf-8")
+    monkeypatch.setattr(pages, "HERE", folder)
+    with pytest.raises(ExperimentError, match=r"must say, in a block apart, why gradient where 3 .* differs"):
+        pages.page(results / "golden-dropout")
+
+
+# -- adding a run ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run that is made up, under the name of an experiment of the documents; two of three jobs have run."""
+    folder = tmp_path_factory.mktemp("made")
+    reproduce(made_up.squares(), Plan(data_dir="/somewhere"), folder, only="x=[01]")
+    changed(folder, lambda values: values.update(experiment="golden-dropout"))
+    return folder
+
+
+@pytest.fixture
+def answer(tmp_path, monkeypatch):
+    """The answer's template of the run that is made up."""
+    (tmp_path / "docs" / "answers").mkdir(parents=True)
+    for name in ("page.md.j2", "index.md.j2"):
+        shutil.copy(pages.HERE / name, tmp_path / "docs")
+    monkeypatch.setattr(pages, "HERE", tmp_path / "docs")
+    path = tmp_path / "docs" / "answers" / "golden-dropout.md.j2"
+    path.write_text('{% extends "page.md.j2" %}{% block answer %}{{ q("mean of").text() }}{% endblock %}')
+    return path
+
+
+@pytest.fixture
+def run(made, tmp_path, answer):
+    """A copy of it that a test may change."""
+    return shutil.copytree(made, tmp_path / "run")
+
+
+def test_a_run_is_added_with_figures_and_without_where_the_data_were(results, run):
+    old = results / "golden-dropout" / "old.png"
+    old.touch()
+    folder = pages.take(run, results)
+    assert {path.name for path in folder.iterdir()} == {"README.md", "results.json", "squares.png"}
+    assert "somewhere" not in (folder / "results.json").read_text(encoding="utf-8")
+
+
+def test_older_jobs_are_given_their_commit(results, run):
+    def older(values):
+        values["jobs"]["x=0"]["commit"] = "unknown"
+        values["jobs"]["x=2"]["commit"] = None
+
+    changed(run, older)
+    folder = pages.take(run, results, commit="abc1234")
+    jobs = json.loads((folder / "results.json").read_text(encoding="utf-8"))["jobs"]
+    assert jobs["x=0"]["commit"] == jobs["x=2"]["commit"] == "abc1234"
+    assert jobs["x=1"]["commit"] not in ("abc1234", None)
+
+
+def test_a_run_in_part_says_what_is_missing(results, run):
+    text = pages.page(pages.take(run, results))
+    assert "**Not all of it has been run**: x=2 is missing." in text
+    assert text.splitlines()[6].startswith("1.25")  # of 0.5, the mean of what has run, and 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ('{{ q("no such").text() }}', "golden-dropout has 0 times quantity 'no such'"),
+        ('{{ row("All", 0)["y"] | number }}', "cannot be given: .*has no attribute 'y'"),
+        ("{{ nothing }}", "golden-dropout cannot be given: 'nothing' is undefined"),
+        ("{% if %}", "golden-dropout cannot be given: Expected an expression"),
+    ],
+)
+def test_an_answer_that_cannot_be_given_leaves_everything_as_it_was(asked, message, results, run, answer):
+    before = {path: path.read_bytes() for path in results.rglob("*.*")}
+    answer.write_text(f'{{% extends "page.md.j2" %}}{{% block answer %}}{asked}{{% endblock %}}')
+    with pytest.raises(ExperimentError, match=message):
+        pages.take(run, results)
+    answer.unlink()
+    with pytest.raises(ExperimentError, match=r"write docs/answers/golden-dropout\.md\.j2"):
+        pages.take(run, results)
+    assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values["plan"].update(quick=True), "at full size"),
+        (lambda values: values.update(experiment="mine"), "at full size"),
+        (lambda values: values["failed"].update(x="no"), "of which no job failed"),
+        (lambda values: values.pop("drawings"), "analyses it anew"),
+    ],
+)
+def test_what_is_no_full_run_is_refused(change, message, results, run):
+    changed(run, change)
+    with pytest.raises(ExperimentError, match=message):
+        pages.take(run, results)
+
+
+def test_the_command_refuses_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "docs", "add", str(tmp_path)]
+    done = subprocess.run(command, cwd=pages.HERE.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: .* is no finished run of minidrop reproduce: .*\n", done.stderr)
+
+
+# -- the parts ---------------------------------------------------------------------------------------------
+
+
+def test_names_must_be_of_one_thing():
+    table = {"title": "T", "columns": ["a", "b"], "rows": [[1, 2], [3, 4]]}
+    claims = [{"text": text, "holds": True} for text in ("one", "one more", "other")]
+    some = Found({"experiment": "e", "claims": claims, "tables": [table], "jobs": {}, "quantities": []})
+    assert some.claim("one").text == "one"
+    assert some.row("T", 3) == {"a": 3, "b": 4}
+    for wrong in (
+        lambda: some.claim("o"),
+        lambda: some.q("x"),
+        lambda: some.row("T", 2),
+        lambda: some.rows("U"),
+        lambda: some.job("j"),
+        lambda: some.choose("x"),
+    ):
+        with pytest.raises(ExperimentError):
+            wrong()
+
+
+def test_doctests_of_docs():
+    import doctest
+
+    for module in (pages, found):
+        tried = doctest.testmod(module)
+        assert tried.attempted
+        assert not tried.failed
