@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import shim
 import standin
+import standin_cuda
 from mutants_of_kernels import MUTANTS
 
 import minidrop as md
@@ -14,33 +15,49 @@ from minidrop.backends import kernels
 SOURCE = kernels.source()
 
 
-@pytest.fixture(scope="module")
-def compiled(compiler):
-    """All mutants, compiled by as many compilers at once as there are processors."""
-    sources = [SOURCE, *(SOURCE.replace(mutant.old, mutant.new) for mutant in MUTANTS)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda source: shim.compile(source, "float"), sources))
-
-
-def failure(source, check, monkeypatch):
-    """What a check says of kernels that are compiled from `source`; None if it passes."""
-    monkeypatch.setattr(kernels, "source", lambda: source)
-    with standin.installed(), md.using_backend("cupy") as device:
+def failure(mutant, compiled):
+    """What the mutant's check says of kernels, which `compiled(code, options)` gives; None if it passes."""
+    with pytest.MonkeyPatch.context() as patch, standin.installed(), md.using_backend("cupy") as device:
+        patch.setattr(standin_cuda, "_compiled", compiled)
         try:
-            check(device)
+            mutant.check(device)
         except AssertionError as error:  # a wrong number, or one written to what is not the kernel's
             return error
     return None
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_no_mutant_survives(mutant, compiled, monkeypatch):
-    assert SOURCE.count(mutant.old) == 1
-    assert failure(SOURCE.replace(mutant.old, mutant.new), mutant.check, monkeypatch)
-
-
-@pytest.mark.parametrize("name", sorted({mutant.check.__qualname__ for mutant in MUTANTS}))
-def test_every_check_passes_as_long_as_there_is_no_mutant(name, compiled, monkeypatch):
+@pytest.fixture(scope="module")
+def originals(compiler):
+    """For each mutant what its check says of the kernels as they are, and the names of those that it launches."""
+    original = standin_cuda._compiled
+    found = {}
     for mutant in MUTANTS:
-        if mutant.check.__qualname__ == name:
-            assert failure(SOURCE, mutant.check, monkeypatch) is None
+        with pytest.MonkeyPatch.context() as patch:
+            names, prepare = set(), shim.Kernels.prepare
+            patch.setattr(
+                shim.Kernels, "prepare", lambda self, name, *rest: names.add(name) or prepare(self, name, *rest)
+            )
+            found[mutant.name] = failure(mutant, original), sorted(names)
+    return found
+
+
+@pytest.fixture(scope="module")
+def mutated(originals):
+    """Of each mutant the kernels that its check launches, from as many compilers at once as there are processors."""
+
+    def compiled(mutant):
+        return shim.compile(SOURCE.replace(mutant.old, mutant.new), names=originals[mutant.name][1])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip([mutant.name for mutant in MUTANTS], pool.map(compiled, MUTANTS), strict=True))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_no_mutant_survives(mutant, mutated):
+    assert SOURCE.count(mutant.old) == 1
+    assert failure(mutant, lambda code, options: mutated[mutant.name])
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_check_passes_as_long_as_there_is_no_mutant(mutant, originals):
+    assert originals[mutant.name][0] is None
