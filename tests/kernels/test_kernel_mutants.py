@@ -15,8 +15,8 @@ from minidrop.backends import kernels
 SOURCE = kernels.source()
 
 
-def failure(mutant, compiled):
-    """What the mutant's check says of kernels, which `compiled(code, options)` gives; None if it passes."""
+def run(mutant, compiled):
+    """What the mutant's check says of kernels that `compiled(code, options)` gives; None if it passes."""
     with pytest.MonkeyPatch.context() as patch, standin.installed(), md.using_backend("cupy") as device:
         patch.setattr(standin_cuda, "_compiled", compiled)
         try:
@@ -28,22 +28,21 @@ def failure(mutant, compiled):
 
 @pytest.fixture(scope="module")
 def originals(compiler):
-    """For each mutant what its check says of the kernels as they are, and the names of those that it launches."""
-    original = standin_cuda._compiled
-    found = {}
-    for mutant in MUTANTS:
-        with pytest.MonkeyPatch.context() as patch:
-            names, prepare = set(), shim.Kernels.prepare
-            patch.setattr(
-                shim.Kernels, "prepare", lambda self, name, *rest: names.add(name) or prepare(self, name, *rest)
-            )
-            found[mutant.name] = failure(mutant, original), sorted(names)
+    """By mutant's name what its check says of the right kernels, and the names of those that it launches."""
+    found, compiled, prepare, names = {}, standin_cuda._compiled, shim.Kernels.prepare, set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            shim.Kernels, "prepare", lambda self, name, *rest: names.add(name) or prepare(self, name, *rest)
+        )
+        for mutant in MUTANTS:
+            names.clear()
+            found[mutant.name] = run(mutant, compiled), sorted(names)
     return found
 
 
 @pytest.fixture(scope="module")
 def mutated(originals):
-    """Of each mutant the kernels that its check launches, from as many compilers at once as there are processors."""
+    """By mutant's name the kernels of its check, from as many compilers at once as there are processors."""
 
     def compiled(mutant):
         return shim.compile(SOURCE.replace(mutant.old, mutant.new), names=originals[mutant.name][1])
@@ -55,7 +54,7 @@ def mutated(originals):
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_no_mutant_survives(mutant, mutated):
     assert SOURCE.count(mutant.old) == 1
-    assert failure(mutant, lambda code, options: mutated[mutant.name])
+    assert run(mutant, lambda code, options: mutated[mutant.name])
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
