@@ -17,7 +17,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_configure(config: Any) -> None:
-    """Give each worker's matrix products its share: threads that wait for one processor hold up each other."""
+    """Give each worker's matrix products its share: threads that wait for one processor block it."""
     if workers := config.getoption("numprocesses", 0):
         threads = max(1, len(os.sched_getaffinity(0)) // workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
