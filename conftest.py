@@ -1,23 +1,24 @@
-"""How the tests share the machine's processors."""
+"""How the tests share the machine: a worker of pytest-xdist for each processor, and one thread for each."""
 
 import os
-from typing import Any
+from collections.abc import Generator
 
 import pytest
 
-#: more workers than this spend their time on imports
+#: more of them would spend their time on imports
 MOST_WORKERS = 8
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """As many as processors; none for a few tests, and on a GPU, which is one."""
-    few = any("::" in argument for argument in config.args) or config.option.markexpr == "gpu"
-    return 0 if few else min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """None for the tests of one file, which one worker would run alone, and on a GPU, which is one."""
+    processors = yield
+    files = {argument.partition("::")[0] for argument in config.args}
+    alone = len(files) == 1 and os.path.isfile(*files)
+    return 0 if alone or config.option.markexpr == "gpu" else min(processors, MOST_WORKERS)
 
 
-def pytest_configure(config: Any) -> None:
-    """Give each worker's matrix products its share: threads that wait for one processor block it."""
-    if workers := config.getoption("numprocesses", 0):
-        threads = max(1, len(os.sched_getaffinity(0)) // workers)
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+def pytest_configure(config: pytest.Config) -> None:
+    """Threads that wait for another worker take many times as long as one; workers inherit this."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
