@@ -31,19 +31,15 @@ def test_all_of_it_runs_and_nothing_is_written():
 
 
 @pytest.mark.parametrize("name", ["scaling", "dropout"])
-def test_whoever_is_not_installed_is_left_out(name, monkeypatch, capfd):
+def test_whoever_is_not_installed_is_left_out_and_what_is_written_is_a_result_and_a_figure(
+    name, monkeypatch, capfd, tmp_path
+):
     monkeypatch.setattr(harness, "find_spec", lambda module: None)
     monkeypatch.chdir(ROOT)
-    command.main(name, quick=True, rounds=1, seconds=0.001, threads=0, out=None)
+    command.main(name, quick=True, rounds=1, seconds=0.001, threads=0, out=tmp_path)
     out = capfd.readouterr().out
     assert f"{name}: " in out
     assert "minidrop" in out
     assert "needs torch" in out
-
-
-def test_what_is_written_is_a_result_and_a_figure(monkeypatch, capfd, tmp_path):
-    monkeypatch.setattr(harness, "find_spec", lambda module: None)
-    monkeypatch.chdir(ROOT)
-    command.main("scaling", quick=True, rounds=1, seconds=0.001, threads=0, out=tmp_path)
-    assert set(files(tmp_path)) == {"scaling.json", "scaling.png"}
-    assert "written" in capfd.readouterr().out
+    assert "written" in out
+    assert set(files(tmp_path)) == {f"{name}.json", f"{name}.png"}

@@ -27,6 +27,7 @@ FLAGS = (
     "-Og",  # compiles in half the time of -O2, and runs in twice
     "-ffp-contract=off",  # a * b + c is rounded twice on every machine
     "-fno-strict-aliasing",  # kernels read a float* as a float4*
+    "-fvisibility=hidden",  # what is `inline` in two libraries is each one's own
     "-U_FORTIFY_SOURCE",  # whose longjmp takes a switch of stacks for a mistake
 )
 MAX_THREADS = 1024
@@ -39,8 +40,9 @@ _KERNEL = re.compile(
 _TABLE = """
 #line 1 "table.cpp"
 static const shim::Kernel shim_kernels[] = {{{rows}}};
+#pragma GCC visibility push(default)
 extern "C" const char* shim_name(unsigned k) {{ return k < {count} ? shim_kernels[k].name : nullptr; }}
-extern "C" const char* shim_signature(unsigned k) {{ return shim_kernels[k].signature.c_str(); }}
+extern "C" const char* shim_signature(unsigned k) {{ return shim_kernels[k].signature; }}
 extern "C" bool shim_launch(unsigned k, const unsigned* grid, const unsigned* block, void** values,
                             long long order, char* message, unsigned long size) {{
     return shim::launch(shim_kernels[k], grid, block, values, order, message, size);
@@ -75,36 +77,39 @@ def compiler() -> tuple[str, str]:
     return path, subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
 
 
-def compile(source: str | Path, real: str = "float", defines: Iterable[str] = ()) -> "Kernels":
+def compile(
+    source: str | Path, real: str = "float", defines: Iterable[str] = (), names: Iterable[str] = ()
+) -> "Kernels":
     """The kernels of a file, or of a text, with REAL and further macros ("NAME" or "NAME=value") defined.
+
+    All of them or, much sooner, those of the `names`.
 
     Raises:
         NoCompiler: where there is no g++.
         CompileError: with what g++ says.
     """
     text = source.read_text() if isinstance(source, Path) else source
-    return _compile(text, (f"REAL={real}", *defines))
+    return _compile(text, (f"REAL={real}", *defines), tuple(names))
 
 
 @functools.cache
-def _compile(text: str, defines: tuple[str, ...]) -> "Kernels":
+def _compile(text: str, defines: tuple[str, ...], names: tuple[str, ...]) -> "Kernels":
     _, version = compiler()
     flags = [*FLAGS, *(f"-D{define}" for define in defines)]
-    parts = [version, _TABLE, text, *flags, *(header.read_text() for header in HEADERS)]
+    parts = [version, _TABLE, text, *flags, *names, *(header.read_text() for header in HEADERS)]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     folder = Path(tempfile.gettempdir()) / f"cuda-on-cpu-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     library = folder / f"{key}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = _build(text, flags, Path(scratch))
+            made = _build(text, flags, names or _kernel_names(text, flags), Path(scratch))
             made.replace(library)  # in one step, since other processes may do the same
     return Kernels(library)
 
 
-def _build(text: str, flags: list[str], folder: Path) -> Path:
+def _build(text: str, flags: list[str], names: Sequence[str], folder: Path) -> Path:
     source, library = folder / "all.cpp", folder / "all.so"
-    names = _kernel_names(text, flags)
     rows = ", ".join(f'{{"{k}", shim::Entry<{k}>::run, shim::Entry<{k}>::signature()}}' for k in names)
     table = _TABLE.format(rows=rows, count=len(names))
     source.write_text(f'#include "{HEADERS[0]}"\n#line 1 "kernels.cu"\n{text}\n{table}')

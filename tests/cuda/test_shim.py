@@ -256,8 +256,16 @@ def test_what_nvrtc_has_not_is_not_there():
 def test_a_library_is_compiled_once(float_toy, monkeypatch):
     assert shim.compile(TOY) is float_toy
     monkeypatch.setattr(shim, "_build", None)
-    again = shim._compile.__wrapped__(TOY.read_text(), ("REAL=float",))  # as another process does
+    again = shim._compile.__wrapped__(TOY.read_text(), ("REAL=float",), ())  # as another process does
     assert again.names == float_toy.names
+
+
+def test_some_of_the_kernels(compiler):
+    some = shim.compile(TOY, names=["row_sums", "scale"])
+    assert some.names == ("row_sums", "scale")
+    x = np.ones(3, "float32")
+    some.launch("scale", (1,), (32,), (x, np.float32(2), np.int32(3)))
+    assert x.tolist() == [2, 2, 2]
 
 
 def test_without_a_compiler(monkeypatch):

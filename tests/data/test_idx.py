@@ -122,7 +122,7 @@ def test_sizes_are_named(refused):
     assert "promises 18 bytes, for shape (2, 3) of uint8, but it holds 17" in refused(PLAIN[:-1])
 
 
-@pytest.mark.parametrize("content", [PLAIN + b"\0", gzip.compress(PLAIN + b"\0")])
+@pytest.mark.parametrize("content", [PLAIN + b"\0", gzip.compress(PLAIN + b"\0")], ids=["plain", "gzip"])
 def test_trailing_bytes_are_refused(refused, content):
     assert "trailing bytes" in refused(content)
 

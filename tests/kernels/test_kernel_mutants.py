@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import shim
 import standin
+import standin_cuda
 from mutants_of_kernels import MUTANTS
 
 import minidrop as md
@@ -14,33 +15,48 @@ from minidrop.backends import kernels
 SOURCE = kernels.source()
 
 
-@pytest.fixture(scope="module")
-def compiled(compiler):
-    """All mutants, compiled by as many compilers at once as there are processors."""
-    sources = [SOURCE, *(SOURCE.replace(mutant.old, mutant.new) for mutant in MUTANTS)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda source: shim.compile(source, "float"), sources))
-
-
-def failure(source, check, monkeypatch):
-    """What a check says of kernels that are compiled from `source`; None if it passes."""
-    monkeypatch.setattr(kernels, "source", lambda: source)
-    with standin.installed(), md.using_backend("cupy") as device:
+def run(mutant, compiled):
+    """What the mutant's check says of kernels that `compiled(code, options)` gives; None if it passes."""
+    with pytest.MonkeyPatch.context() as patch, standin.installed(), md.using_backend("cupy") as device:
+        patch.setattr(standin_cuda, "_compiled", compiled)
         try:
-            check(device)
+            mutant.check(device)
         except AssertionError as error:  # a wrong number, or one written to what is not the kernel's
             return error
     return None
 
 
+@pytest.fixture(scope="module")
+def originals(compiler):
+    """By mutant's name what its check says of the right kernels, and the names of those that it launches."""
+    found, compiled, prepare, names = {}, standin_cuda._compiled, shim.Kernels.prepare, set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            shim.Kernels, "prepare", lambda self, name, *rest: names.add(name) or prepare(self, name, *rest)
+        )
+        for mutant in MUTANTS:
+            names.clear()
+            found[mutant.name] = run(mutant, compiled), sorted(names)
+    return found
+
+
+@pytest.fixture(scope="module")
+def mutated(originals):
+    """By mutant's name the kernels of its check, from as many compilers at once as there are processors."""
+
+    def compiled(mutant):
+        return shim.compile(SOURCE.replace(mutant.old, mutant.new), names=originals[mutant.name][1])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip([mutant.name for mutant in MUTANTS], pool.map(compiled, MUTANTS), strict=True))
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_no_mutant_survives(mutant, compiled, monkeypatch):
+def test_no_mutant_survives(mutant, mutated):
     assert SOURCE.count(mutant.old) == 1
-    assert failure(SOURCE.replace(mutant.old, mutant.new), mutant.check, monkeypatch)
+    assert run(mutant, lambda code, options: mutated[mutant.name])
 
 
-@pytest.mark.parametrize("name", sorted({mutant.check.__qualname__ for mutant in MUTANTS}))
-def test_every_check_passes_as_long_as_there_is_no_mutant(name, compiled, monkeypatch):
-    for mutant in MUTANTS:
-        if mutant.check.__qualname__ == name:
-            assert failure(SOURCE, mutant.check, monkeypatch) is None
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_check_passes_as_long_as_there_is_no_mutant(mutant, originals):
+    assert originals[mutant.name][0] is None
