@@ -55,6 +55,8 @@ class TrainStep:
         self.loss = loss
         self.optimizer = optimizer
         chain = blocks(model) if fused and type(loss) is SoftmaxCrossEntropy else None
+        #: how far the epoch is
+        self.tally = model.backend.tally()
         self._fused = None if chain is None else FusedStep(model, chain, loss, optimizer, gradients)
 
     @property
@@ -73,6 +75,18 @@ class TrainStep:
             self.model.backward_parameters(self.loss.backward())
             self.optimizer.step()
         return loss
+
+    def epoch(
+        self, batches: Batches, epoch: int, start: int = 0, loss_sum: float = 0.0
+    ) -> Iterator[float | None]:
+        """Train on the batches of `epoch` from `start` on, and tell of each, or of several at a time.
+
+        What is yielded is the last loss, or None where looking at it would wait for the device. `tally` says
+        how many batches are done and what their losses add up to, those before `start` with `loss_sum`.
+        """
+        self.tally.begin(start, loss_sum)
+        for x, labels in batches.epoch(epoch, start):
+            yield self.tally.add(self(x, labels), len(labels))
 
 
 class Evaluation(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minidrop.backends.tally import Tally
 from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import ArrayError
@@ -173,6 +174,10 @@ class Backend:
     def kept(self, scalar: Array) -> Array:
         """A scalar that outlives the next step: on a device a copy of one that lies in a step's memory."""
         return scalar
+
+    def tally(self) -> Tally:
+        """Where an epoch's losses are added up."""
+        return Tally()
 
     def column_sums(self, matrix: Array, out: Array) -> Array:
         """Write the sum of each column of `matrix` into `out`: a bias gradient from those of the examples."""

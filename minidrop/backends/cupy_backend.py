@@ -11,6 +11,7 @@ import numpy as np
 
 from minidrop.backends.base import Backend
 from minidrop.backends.kernels import NUMBERS_SIZE, Kernels, grid
+from minidrop.backends.tally import DeviceTally, Tally
 from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
@@ -169,6 +170,14 @@ class CupyBackend(Backend):
     def kept(self, scalar: Array) -> Array:
         """See `Backend.kept`."""
         return scalar.copy()
+
+    def tally(self) -> Tally:
+        """See `Backend.tally`; in device memory, which is read when somebody asks."""
+        return DeviceTally(self)
+
+    def count_batch(self, tally: Array, loss: Array, examples: int) -> None:
+        """Add a batch with its loss, a scalar of the device, to the memory of a `DeviceTally`."""
+        self._launch("count_batch", loss.dtype, 1, tally, loss, examples, sizes=[(tally, 2), (loss, 1)])
 
     def column_sums(self, matrix: Array, out: Array) -> Array:
         """See `Backend.column_sums`; in an order that depends on the shape alone."""

@@ -200,6 +200,17 @@ extern "C" __global__ void scaled_sum(const REAL *values, integer n, double scal
     if (threadIdx.x == 0) *out = (REAL)scale * sum;
 }
 
+// How far an epoch is: minidrop/backends/tally.py. In double, so that the sum is that of the losses on the host.
+struct Tally {
+    double batches, loss_sum;
+};
+
+extern "C" __global__ void count_batch(Tally *tally, const REAL *loss, integer examples) {
+    if (threadIdx.x != 0) return;
+    tally->batches += 1;
+    tally->loss_sum += (double)*loss * (double)examples;
+}
+
 // ---- the loss: a warp for each row -------------------------------------------------------------------------------
 
 // With z = logits - max and s = Σ e^z:  loss_i = log s - z[label]   gradient = scale (e^z / s - onehot(label))

@@ -15,7 +15,7 @@ import numpy as np
 from minidrop.errors import ArrayError
 
 #: what a parameter is: REAL is the dtype that the file is compiled for, other names are dtypes of arrays
-REAL, BOOL, BYTE, INTEGER, NUMBERS = "real", "bool", "uint8", "int64", "numbers"
+REAL, BOOL, BYTE, INTEGER, NUMBERS, TALLY = "real", "bool", "uint8", "int64", "numbers", "tally"
 #: and these are scalars
 INT, WORD, DOUBLE = "int", "word", "double"
 
@@ -35,6 +35,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "gather_reals": (REAL, *_GATHER),
     "column_sums": (REAL, INT, INT, REAL),
     "scaled_sum": (REAL, INT, DOUBLE, REAL),
+    "count_batch": (TALLY, REAL, INT),
     "softmax_cross_entropy": (REAL, INTEGER, INT, INT, DOUBLE, REAL, REAL),
     "limit_row_norms": (REAL, INT, DOUBLE),
     "squared_row_norms": (REAL, INT, REAL),
@@ -52,7 +53,9 @@ NUMBERS_SIZE = 5
 _SCALARS: dict[str, Any] = {INT: np.int64, WORD: np.uint64, DOUBLE: np.float64}
 _NULL = np.uint64(0)
 #: of what arrays are, but for REAL
-_DTYPES = {kind: np.dtype(kind) for kind in (BOOL, BYTE, INTEGER)} | {NUMBERS: np.dtype("float64")}
+_DTYPES = {kind: np.dtype(kind) for kind in (BOOL, BYTE, INTEGER)} | dict.fromkeys(
+    (NUMBERS, TALLY), np.dtype("float64")
+)
 
 
 def source() -> str:

@@ -120,6 +120,18 @@ def check_softmax(device, rows, classes, dtype, scale, spread, seed, labels_as="
     assert_close(device, gradient, expected, dtype, size=max(1, spread))
 
 
+def check_count_batch(device, dtype="float32"):
+    """An epoch's sum, bit for bit that of the host."""
+    on_host, there = PLAIN.tally(), device.tally()
+    for tally, asarray in ((on_host, np.asarray), (there, device.asarray)):
+        tally.begin(batches=3, loss_sum=0.1)
+        for loss, examples in ((0.7, 50), (0.3, 7)):
+            known = tally.add(asarray(np.array(loss, dtype)), examples)
+            assert known == (np.dtype(dtype).type(loss) if tally is on_host else None)
+    assert device.to_host(there.array).tolist() == [on_host.batches, on_host.loss_sum]
+    assert (there.batches, there.loss_sum) == (on_host.batches, on_host.loss_sum)
+
+
 def check_column_sums(device, rows, columns, dtype, seed):
     matrix = np.random.default_rng(seed).normal(size=(rows, columns)).astype(dtype)
     sums = device.xp.empty(columns, dtype)

@@ -54,6 +54,10 @@ def sums(device):
     checks.check_column_sums(device, 33, 33, "float32", seed=0)
 
 
+def counting(device):
+    checks.check_count_batch(device)
+
+
 def norms(device):
     checks.check_row_norms(device, 9, 300, "float32", 2.0, seed=0)
 
@@ -135,6 +139,18 @@ MUTANTS = [
         softmax,
     ),
     Mutant("the loss is not scaled", "*out = (REAL)scale * sum;", "*out = sum;", softmax),
+    Mutant(
+        "the loss of a batch, not of its examples",
+        "loss * (double)examples;",
+        "loss;",
+        checks.check_count_batch,
+    ),
+    Mutant(
+        "the sum begins anew",
+        "tally->loss_sum += (double)",
+        "tally->loss_sum = (double)",
+        checks.check_count_batch,
+    ),
     Mutant("a column too few", "if (column < columns)\n", "if (column < columns - 1)\n", sums),
     Mutant("the last warp's sum is missing", "other < warps; other++", "other < warps - 1; other++", sums),
     # updates and projection
