@@ -188,7 +188,7 @@ class FusedStep:
         if block.linear is not None:
             bias = block.linear.bias and block.linear.bias.value
             x, z = block.activation[rows], x
-            xp.matmul(z, block.linear.weight.value.T, out=x)
+            self.backend.matmul(z, block.linear.weight.value.T, out=x)
             if block.is_rectified:
                 self.backend.bias_relu_dropout(x, bias, keep, block.scale, scratch)
                 return x
@@ -207,11 +207,11 @@ class FusedStep:
     def _backward(self, below: Block, block: Block, rows: slice) -> None:
         """The gradient of `below` from that of `block`."""
         assert block.linear is not None
-        xp, scratch = self.backend.xp, self._scratch.workspace
+        scratch = self._scratch.workspace
         y, dz = below.activation[rows], below.gradient[rows]
         in_place = below.is_rectified or below.unit is None
         dy = dz if in_place else scratch.array("dy", dz.shape, dz.dtype)
-        xp.matmul(block.gradient[rows], block.linear.weight.value, out=dy)
+        self.backend.matmul(block.gradient[rows], block.linear.weight.value, out=dy)
         if below.is_rectified:
             self.backend.relu_dropout_backward(dy, y, below.scale, scratch)
             return
@@ -225,7 +225,7 @@ class FusedStep:
 
     def _units(self, share: int) -> None:
         """dW, db, update and projection of some units of each layer."""
-        xp, shares = self.backend.xp, self.shares
+        shares = self.shares
         accumulated = set()
         for below, block in zip([self.input, *self.blocks], self.blocks, strict=False):
             assert block.linear is not None
@@ -238,7 +238,7 @@ class FusedStep:
                 accumulated.add(block.weight_name)
                 weight.without_gradient = True
             else:
-                xp.matmul(dz.T, below.output, out=weight.new_grad()[units])
+                self.backend.matmul(dz.T, below.output, out=weight.new_grad()[units])
             if bias is not None:
                 self.backend.column_sums(dz, bias.new_grad()[units])
         if self.shares_update:

@@ -30,6 +30,10 @@ class Backend:
     values_are_cheap: bool = False
     #: whether `update` and `numbers` are there, so that an optimizer's step need not be array operations
     has_kernels: bool = False
+    #: whose matrix products a training step uses, where there is a choice
+    products: str = ""
+    #: whether float32 products may round their factors to TF32, where a device has that
+    tf32: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
         """There is one backend object of a kind, also for a copied model."""
@@ -156,6 +160,10 @@ class Backend:
         """Change dy into dz = scale dy [y > 0]: an output y is above 0 where it was kept and its z was."""
         dy *= y > 0
         dy *= scale
+
+    def matmul(self, a: Array, b: Array, out: Array) -> None:
+        """Write the matrix product a b into `out`."""
+        self.xp.matmul(a, b, out=out)
 
     def add_product(self, alpha: float, a: Array, b: Array, beta: float, c: Array) -> bool:
         """C ← β C + α Aᵀ B, if the backend can do that without an array for the product; False if not."""

@@ -1,5 +1,8 @@
 """CuPy: matrix products by cuBLAS, nearly everything else by kernels.cu. Only this file imports cupy.
 
+The products of a training step are those of a cuBLAS handle of our own, which a graph can record; where that
+fails they are CuPy's, and `products` says why.
+
 Nothing here waits for the device, and within a step nothing is allocated. Where an operation has no kernel,
 as for complex numbers and for arrays with gaps, the plain definition does it.
 """
@@ -9,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from minidrop.backends import cublas, graphs
 from minidrop.backends.base import Backend
 from minidrop.backends.kernels import NUMBERS_SIZE, Kernels, grid
 from minidrop.backends.tally import DeviceTally, Tally
@@ -60,6 +64,14 @@ class CupyBackend(Backend):
             )
         self.xp = cupy
         self._launch = Kernels(cupy).launch
+        self._cublas: cublas.Cublas | None = None
+        try:
+            own = cublas.Cublas(cupy, cublas.load(cupy))
+            graphs.check(cupy, own)
+        except BackendError as error:
+            self.products = f"CuPy, uncaptured ({error})"
+        else:
+            self._cublas, self.products = own, f"own cuBLAS {own.version}, captured"
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         """A copy of `array` on the host."""
@@ -71,6 +83,16 @@ class CupyBackend(Backend):
         runtime = self.xp.cuda.runtime
         properties = runtime.getDeviceProperties(self.xp.cuda.Device().id)
         return str(properties["name"].decode())
+
+    # -- products ----------------------------------------------------------------------------------------
+
+    def matmul(self, a: Array, b: Array, out: Array) -> None:
+        """See `Backend.matmul`; by our own handle, which a graph can record."""
+        if self._cublas is not None:
+            self._cublas.tf32 = self.tf32
+            if self._cublas.product(a, b, out):
+                return
+        super().matmul(a, b, out)
 
     # -- masks -------------------------------------------------------------------------------------------
 
