@@ -14,6 +14,8 @@ results are those of the layers bit for bit, on several they differ as matrix pr
 another order.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -162,7 +164,9 @@ class FusedStep:
                     block.keep = block.keep._replace(numbers=numbers)
                     if not per_element:
                         block.keep = self.backend.drawn(block.keep)  # one mask for all rows
-                if not block.is_rectified:
+                elif block.dropout.rate.threshold == 0 and not block.dropout.is_given:
+                    block.keep = None  # nothing is dropped
+                if block.keep is not None and not block.is_rectified:
                     block.output = self.workspace.array(f"output {i}", shape, x.dtype)
 
     def _rows(self, share: int) -> None:
@@ -215,7 +219,7 @@ class FusedStep:
         if below.is_rectified:
             self.backend.relu_dropout_backward(dy, y, below.scale, scratch)
             return
-        if below.dropout is not None:
+        if below.dropout is not None and below.keep is not None:
             mask = below.dropout.mask
             dy *= mask[rows] if mask.ndim == 2 else mask
             if below.scale != 1:
@@ -252,3 +256,15 @@ class FusedStep:
         flat = next(iter(self.optimizer.state.values()), self.optimizer.parameters.flat_values)
         v = flat[self.slices[block.weight_name]].reshape(-1, x.shape[1])[units]
         return self.backend.add_product(rule.factor, dz, x, rule.decay, v)
+
+
+@contextmanager
+def buffers(model: Layer, loss: SoftmaxCrossEntropy) -> Iterator[None]:
+    """Let model and loss write into the same arrays each time, inside a `with` block."""
+    model.reuse_buffers(True)
+    loss.workspace.reuse = True
+    try:
+        yield
+    finally:
+        model.reuse_buffers(False)
+        loss.workspace.reuse = False

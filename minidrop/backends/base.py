@@ -7,13 +7,14 @@ definition in this file.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from minidrop.backends.tally import Tally
-from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import ArrayError
 from minidrop.streams import Stream
@@ -30,6 +31,8 @@ class Backend:
     values_are_cheap: bool = False
     #: whether `update` and `numbers` are there, so that an optimizer's step need not be array operations
     has_kernels: bool = False
+    #: whether `record` is there
+    records: bool = False
     #: whose matrix products a training step uses, where there is a choice
     products: str = ""
     #: whether float32 products may round their factors to TF32, where a device has that
@@ -119,11 +122,29 @@ class Backend:
             where = tuple(int(i) for i in bad[0])
             raise ArrayError(f"{what} holds {len(bad)} values that are not finite, the first at {where}")
 
+    # -- recording ---------------------------------------------------------------------------------------
+
+    def record(self, work: Callable[[], object]) -> Any:
+        """What `work` queues, as something to `launch()` any number of times; nothing of it is done now.
+
+        Raises:
+            BackendError: if something in it cannot be recorded.
+        """
+        raise NotImplementedError
+
     # -- operations --------------------------------------------------------------------------------------
 
     def drawn(self, keep: Array | Draw) -> Array:
         """A mask that is there already, or one that is drawn now."""
         return self.keep_mask(*keep) if isinstance(keep, Draw) else keep
+
+    def uniform_mask(self, value: bool, shape: tuple[int, ...]) -> Array:
+        """A mask of one value, as a view that takes no memory."""
+        return self.xp.broadcast_to(self._booleans[value], shape)
+
+    @cached_property
+    def _booleans(self) -> list[Array]:
+        return [self.xp.full((), value) for value in (False, True)]
 
     def keep_mask(
         self,
@@ -191,8 +212,11 @@ class Backend:
         """Write the sum of each column of `matrix` into `out`: a bias gradient from those of the examples."""
         return self.xp.sum(matrix, axis=0, out=out)
 
-    def numbers(self, moving: Moving, held: Any = None) -> Any:
-        """Where a device finds `moving`, in the memory that was `held` for it before; None on the host."""
+    def numbers(self, moving: Moving, held: Any = None, *, counted: bool = False) -> Any:
+        """Where a device finds `moving`, in the memory that was `held` for it before; None on the host.
+
+        If it has `counted` there by itself, as recorded steps do, nothing is written.
+        """
         return None
 
     def update(
@@ -265,6 +289,23 @@ class Backend:
     ) -> Array:
         """Write (inputs[indices] / divisor - mean) / std into `out`: a batch, from bytes to numbers."""
         return self.scale(inputs[indices], scaling, out)
+
+    def next_batch(
+        self, source: Source, tally: Tally, keep: Draw | None, scale: float, x: Array, labels: Array
+    ) -> None:
+        """Write the batch that follows on those of `tally` into x and labels, with dropout if there is one.
+
+        Row r is example i = order[batches * batch_size + r] of the source:
+
+            x_r = scale keep_r (inputs_i / divisor - mean) / std        labels_r = labels_i
+        """
+        first = tally.batches * source.batch_size
+        indices = source.order[first : first + len(x)]
+        self.gather(source.inputs, indices, source.scaling, x, Workspace(self.xp))
+        self.take(source.labels, indices, labels)
+        if keep is not None:
+            x *= self.drawn(keep)
+            x *= scale
 
     def scale(self, inputs: Array, scaling: Scaling, out: Array) -> Array:
         """Write (inputs / divisor - mean) / std into `out`."""

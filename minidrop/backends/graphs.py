@@ -1,8 +1,8 @@
 """CUDA graphs: work that is recorded once, and done again by one launch.
 
 A launch of a kernel takes the host some microseconds, as long as many kernels take the device; a graph of a
-hundred kernels is launched in the time of one. What is recorded is frozen: every number that was passed by value,
-and the addresses of arrays, which have to stay alive.
+hundred kernels is launched in the time of one. What is recorded is frozen: each number that was passed by
+value, and the addresses of arrays, which have to stay alive.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,9 @@ def record(cupy: Any, cublas: Cublas, work: Callable[[], object]) -> Any:
                     stream.end_capture()
                 raise
             return stream.end_capture()
-    except RuntimeError as error:  # CUDA's and CuPy's errors are
+    except BackendError:
+        raise
+    except RuntimeError as error:  # as CUDA's and CuPy's errors are
         raise BackendError(f"CUDA cannot record it: {' '.join(str(error).split())}") from None
 
 

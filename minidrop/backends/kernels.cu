@@ -20,6 +20,10 @@ struct Numbers {
     double momentum_product; // NAdam's M_t
 };
 
+struct Tally { // how far an epoch is: minidrop/backends/tally.py
+    double batches, loss_sum;
+};
+
 extern "C" __global__ void set_numbers(Numbers *numbers, double lr, double momentum, integer step,
                                        integer velocity_steps, double momentum_product) {
     if (threadIdx.x == 0) *numbers = Numbers{lr, momentum, step, velocity_steps, momentum_product};
@@ -120,13 +124,13 @@ extern "C" __global__ void relu_dropout_backward(REAL *dy, const REAL *y, intege
     for (integer i = first_index(); i < n; i += thread_count()) dy[i] = dy[i] * (REAL)(y[i] > 0) * (REAL)scale;
 }
 
-// Row r of the batch is row order[r] of the images, or order[batch * rows + r] with batch = step mod batches:
+// Row r of the batch is row order[r] of the images, or with a tally row order[batches * batch_size + r], the next:
 // x = ((pixel / divisor - mean) / std), with the input dropout of the network if it has one, and its label.
 template <class Pixel>
 __device__ void gather_rows(const Pixel *images, const integer *labels, const integer *order, integer rows,
-                            integer columns, integer batches, double divisor, double mean, double std, REAL *x,
-                            integer *batch_labels, double scale, Mask mask, const Numbers *numbers) {
-    if (batches) order += numbers->step % batches * rows;
+                            integer columns, integer batch_size, const Tally *tally, double divisor, double mean,
+                            double std, REAL *x, integer *batch_labels, double scale, Mask mask) {
+    if (tally) order += (integer)tally->batches * batch_size;
     REAL d = (REAL)divisor, m = (REAL)mean, s = (REAL)std, c = (REAL)scale;
     for_each_masked(rows * columns, 0, 0, mask, [=](integer i, bool kept) {
         x[i] = (((REAL)images[order[i / columns] * columns + i % columns] / d - m) / s) * (REAL)kept * c;
@@ -137,13 +141,13 @@ __device__ void gather_rows(const Pixel *images, const integer *labels, const in
 
 #define GATHER(NAME, PIXEL)                                                                                          \
     extern "C" __global__ void NAME(const PIXEL *images, const integer *labels, const integer *order, integer rows,  \
-                                    integer columns, integer batches, double divisor, double mean, double std,       \
-                                    REAL *x, integer *batch_labels, double scale, bool *keep, integer draws,         \
-                                    integer threshold, word seed, word stream, integer step,                         \
-                                    const Numbers *numbers) {                                                        \
+                                    integer columns, integer batch_size, const Tally *tally, double divisor,         \
+                                    double mean, double std, REAL *x, integer *batch_labels, double scale,           \
+                                    bool *keep, integer draws, integer threshold, word seed, word stream,            \
+                                    integer step, const Numbers *numbers) {                                          \
         Mask mask{keep, draws, threshold, seed, stream, (word)(numbers ? numbers->step : step)};                     \
-        gather_rows(images, labels, order, rows, columns, batches, divisor, mean, std, x, batch_labels, scale, mask, \
-                    numbers);                                                                                        \
+        gather_rows(images, labels, order, rows, columns, batch_size, tally, divisor, mean, std, x, batch_labels,    \
+                    scale, mask);                                                                                    \
     }
 GATHER(gather_bytes, unsigned char)
 GATHER(gather_reals, REAL)
@@ -200,11 +204,7 @@ extern "C" __global__ void scaled_sum(const REAL *values, integer n, double scal
     if (threadIdx.x == 0) *out = (REAL)scale * sum;
 }
 
-// How far an epoch is: minidrop/backends/tally.py. In double, so that the sum is that of the losses on the host.
-struct Tally {
-    double batches, loss_sum;
-};
-
+// In double, so that the sum is that of the losses on the host.
 extern "C" __global__ void count_batch(Tally *tally, const REAL *loss, integer examples) {
     if (threadIdx.x != 0) return;
     tally->batches += 1;

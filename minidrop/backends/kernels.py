@@ -20,7 +20,8 @@ REAL, BOOL, BYTE, INTEGER, NUMBERS, TALLY = "real", "bool", "uint8", "int64", "n
 INT, WORD, DOUBLE = "int", "word", "double"
 
 _MASK = (INT, INT, WORD, WORD, INT, NUMBERS)  # draws or start, threshold, seed, stream, step, numbers
-_GATHER = (INTEGER, INTEGER, INT, INT, INT, DOUBLE, DOUBLE, DOUBLE, REAL, INTEGER, DOUBLE, BOOL, *_MASK)
+_ROWS = (INTEGER, INTEGER, INT, INT, INT, TALLY)  # labels, order, rows, columns, batch size, tally
+_GATHER = (*_ROWS, DOUBLE, DOUBLE, DOUBLE, REAL, INTEGER, DOUBLE, BOOL, *_MASK)
 _UPDATE = (REAL, REAL, REAL, REAL, REAL, INT)
 _RULE = (NUMBERS, DOUBLE, DOUBLE, INT, DOUBLE, DOUBLE, DOUBLE, DOUBLE)
 RULES = ("sgd", "momentum", "adam", "nadam", "adamax", "rmsprop", "adagrad", "adadelta")

@@ -32,7 +32,7 @@ class KernelStep:
         self.optimizer = optimizer
         self._numbers: Any = None
 
-    def numbers(self) -> Any:
+    def numbers(self, *, counted: bool = False) -> Any:
         """Where kernels find the optimizer's moving numbers, as they are now; None without kernels."""
         optimizer = self.optimizer
         backend = optimizer.parameters.backend
@@ -43,7 +43,7 @@ class KernelStep:
             name: n for name, n in optimizer.scalars().items() if name in moving._fields
         }
         moving = moving._replace(**counts)
-        self._numbers = backend.numbers(moving, self._numbers)
+        self._numbers = backend.numbers(moving, self._numbers, counted=counted)
         return self._numbers
 
     def step(self) -> bool:

@@ -165,9 +165,12 @@ class Optimizer:
         if {"update", "project"} & vars(cls).keys() and "formula" not in vars(cls):
             cls.formula = Optimizer.formula  # type: ignore[method-assign]
 
-    def numbers(self) -> Any:
-        """Where kernels find what changes from step to step; None on a backend without kernels."""
-        return self._kernels.numbers()
+    def numbers(self, *, counted: bool = False) -> Any:
+        """Where kernels find what changes from step to step; None on a backend without kernels.
+
+        With `counted` the device has counted steps by itself, and agrees with the host already.
+        """
+        return self._kernels.numbers(counted=counted)
 
     def decay_of(self, group: Group) -> float:
         """The weight decay of the parameters of a group."""

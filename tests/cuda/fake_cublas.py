@@ -1,7 +1,7 @@
 """A cuBLAS for the stand-in: C functions with NVIDIA's prototypes, computed on the host.
 
 It is as strict as the library, which answers a bad argument with a status, and stricter where the library
-would compute on the wrong stream or allocate without a word. What reaches beyond an array the stand-in refuses.
+would compute on the wrong stream, or allocate, without a word. What reaches beyond an array is refused too.
 """
 
 import ctypes

@@ -7,7 +7,6 @@ import kernel_checks as checks
 from test_updates import assert_same, path
 
 import minidrop as md
-from minidrop.backends.kernels import Kernels
 from minidrop.streams import Stream
 
 
@@ -39,7 +38,7 @@ def backward(device):
 
 
 def gathering(device):
-    checks.check_gather_by_step(device, Kernels(device.xp).launch, "float32", 5, 17, 3, 4, seed=0)
+    checks.check_next_batch(device, "float32", "uint8", 5, 17, 3, 4, seed=0)
 
 
 def softmax(device):
@@ -118,9 +117,7 @@ MUTANTS = [
     Mutant("the drawn mask is not written", "if (mask.keep) mask.keep[i] = keep;", "", relu("drawn")),
     Mutant("gradient at the kink", "(REAL)(y[i] > 0)", "(REAL)(y[i] >= 0)", backward),
     Mutant("no scale on the way back", "(REAL)(y[i] > 0) * (REAL)scale", "(REAL)(y[i] > 0)", backward),
-    Mutant(
-        "the first batch again", "order += numbers->step % batches * rows", "order += 0 * rows", gathering
-    ),
+    Mutant("the first batch again", "order += (integer)tally->batches * batch_size", "order += 0", gathering),
     Mutant("labels in their own order", "labels[order[r]]", "labels[r]", gathering),
     Mutant("mean of what is scaled", "/ d - m) / s)", "/ d) / s - m)", gathering),
     # loss and sums

@@ -36,7 +36,7 @@ def test_the_history_is_that_of_numpy(device):
             assert mine[key] == (value if value is None else pytest.approx(value, rel=TRAINING_PATH)), key
 
 
-@pytest.mark.parametrize("after", [1, 29, 30])
+@pytest.mark.parametrize("after", [1, 3, 5, 6])  # a step, graphs, a smaller batch
 def test_a_run_that_is_interrupted_and_resumed_is_the_run_that_was_not(device, tmp_path, after):
     """Also in its history, whose losses are the same sums in the same order."""
 

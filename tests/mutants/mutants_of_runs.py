@@ -15,7 +15,7 @@ RUN_MUTANTS = [
     # batches
     bug(
         "the same order in each epoch",
-        BATCHES + "epoch",
+        BATCHES + "order",
         "permutation(self.size, epoch)",
         "permutation(self.size, 0)",
         "epochs differ",
