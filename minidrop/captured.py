@@ -92,6 +92,7 @@ class CapturedStep(FusedStep):
             (optimizer.formula(), optimizer.weight_decay, dict(optimizer.groups)),
             [projection.lengths(arena) for projection in optimizer.projections],
             [(dropout.rate, dropout.mode, dropout.per, dropout.stream) for dropout in dropouts],
+            [optimizer.rule(name) is None for name in arena],
             (self.loss.reduction, self.backend.tf32),
         )
 

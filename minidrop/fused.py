@@ -255,6 +255,9 @@ class FusedStep:
             return False
         flat = next(iter(self.optimizer.state.values()), self.optimizer.parameters.flat_values)
         v = flat[self.slices[block.weight_name]].reshape(-1, x.shape[1])[units]
+        if self.backend.records:
+            coefficients = self.optimizer.coefficients(block.weight_name)
+            return coefficients is not None and self.backend.accumulate(coefficients, dz, x, v)
         return self.backend.add_product(rule.factor, dz, x, rule.decay, v)
 
 

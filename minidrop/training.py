@@ -87,7 +87,7 @@ class TrainStep:
         how many batches are done and what their losses add up to, those before `start` with `loss_sum`.
         """
         self.tally.begin(start, loss_sum)
-        captured = self._capture(batches) if self.model.backend.has_kernels else None
+        captured = None if self.model.backend.values_are_cheap else self._capture(batches)
         if captured is not None:
             yield from captured.epoch(epoch)
             return
@@ -97,7 +97,7 @@ class TrainStep:
     @property
     def launches(self) -> str:
         """How the last epoch's kernels were launched, and why not in graphs; nothing on the host."""
-        if not self.model.backend.has_kernels:
+        if self.model.backend.values_are_cheap:
             return ""
         obstacle = self._obstacle or (self._captured.obstacle if self._captured else "")
         return f"one by one: {obstacle}" if obstacle else f"in CUDA graphs of {STEPS} steps"

@@ -190,6 +190,14 @@ class Backend:
         """C ← β C + α Aᵀ B, if the backend can do that without an array for the product; False if not."""
         return False
 
+    def accumulate(self, coefficients: Array, a: Array, b: Array, c: Array) -> bool:
+        """C ← β C + α Aᵀ B as `add_product` does it, on a backend that records, with (α, β) in its memory."""
+        raise NotImplementedError
+
+    def coefficients(self, formula: Formula, numbers: Any, lr_scale: float, out: Array) -> None:
+        """Write (α, β) of a linear rule v ← β v + α g, as it is by `numbers`, into `out`."""
+        raise NotImplementedError
+
     def axpby(self, alpha: float, x: Array, beta: float, y: Array, scratch: Array) -> None:
         """y ← β y + α x, flat; what `scratch`, another array like y or x itself, holds is lost."""
         if beta != 1:
@@ -223,7 +231,7 @@ class Backend:
         self,
         formula: Formula,
         numbers: Any,
-        arrays: Sequence[Array],
+        arrays: Sequence[Array | None],
         lr_scale: float,
         weight_decay: float,
         decoupled: bool,
@@ -234,7 +242,8 @@ class Backend:
         Args:
             formula: which kernel, of a backend that has some.
             numbers: what `numbers` returned.
-            arrays: the weights, the gradients and each slot, flat.
+            arrays: the weights, the gradients and each slot, flat; None for gradients that have been added to
+                the first slot, or to the weights, by the formula's linear rule.
             lr_scale: the learning rate as a multiple of that in `numbers`.
             weight_decay: λ.
             decoupled: whether it shrinks the weights, or is added to the gradient.

@@ -96,6 +96,12 @@ class CupyBackend(Backend):
                 return
         super().matmul(a, b, out)
 
+    def accumulate(self, coefficients: Array, a: Array, b: Array, c: Array) -> bool:
+        """See `Backend.accumulate`."""
+        assert self._cublas is not None
+        self._cublas.tf32 = self.tf32
+        return self._cublas.product(a.T, b, c, coefficients)
+
     def record(self, work: Callable[[], object]) -> Any:
         """See `Backend.record`; a CUDA graph."""
         assert self._cublas is not None
@@ -261,7 +267,7 @@ class CupyBackend(Backend):
         self,
         formula: Formula,
         numbers: Any,
-        arrays: Sequence[Array],
+        arrays: Sequence[Array | None],
         lr_scale: float,
         weight_decay: float,
         decoupled: bool,
@@ -269,9 +275,9 @@ class CupyBackend(Backend):
     ) -> None:
         """See `Backend.update`: a thread for each weight, or a block for each row with a limit."""
         w = arrays[0]
+        assert w is not None
         slots = [*arrays, None, None, None][:5]
-        constants = (*formula.constants, 0.0, 0.0, 0.0, 0.0)[:4]
-        rule = (numbers.array, lr_scale, weight_decay, decoupled, *constants)
+        rule = (numbers.array, lr_scale, weight_decay, decoupled, *_constants(formula))
         sizes = [(array, w.size) for array in arrays]
         name = f"update_{formula.name}"
         if rows is None:
@@ -280,6 +286,11 @@ class CupyBackend(Backend):
             count, limit = rows
             columns = w.size // count
             self._launch(f"{name}_rows", w.dtype, count, *slots, columns, limit, *rule, sizes=sizes)
+
+    def coefficients(self, formula: Formula, numbers: Any, lr_scale: float, out: Array) -> None:
+        """See `Backend.coefficients`."""
+        arguments = (numbers.array, lr_scale, *_constants(formula), out)
+        self._launch(f"coefficients_{formula.name}", out.dtype, 1, *arguments, sizes=[(out, 2)])
 
     def squared_row_norms(self, matrix: Array) -> Array:
         """See `Backend.squared_row_norms`; a block for each row."""
@@ -305,6 +316,11 @@ def _after_a_step(known: Moving) -> Moving:
     if velocity_steps is not None:
         velocity_steps += known.momentum != 0
     return known._replace(steps=known.steps + 1, velocity_steps=velocity_steps)
+
+
+def _constants(formula: Formula) -> tuple[float, ...]:
+    """The four constants that a kernel takes."""
+    return (*formula.constants, 0.0, 0.0, 0.0, 0.0)[:4]
 
 
 def _memory(numbers: _Numbers | None) -> Array | None:

@@ -384,6 +384,24 @@ struct Adadelta { // a: ρ, b: ε; slots: squares, squared steps
     }
 };
 
+// What is left of a rule that is linear in the gradient once a matrix product has added that to v, or to w itself.
+template <class Rule> __device__ void follow(const Rule &, REAL &, const REAL *, integer) {}
+__device__ __forceinline__ void follow(const Momentum &rule, REAL &w, const REAL *v, integer i) {
+    w += rule.step * v[i];
+}
+
+// v ← β v + α g: what that product needs to know.
+#define COEFFICIENTS(NAME, RULE, ALPHA, BETA)                                                                        \
+    extern "C" __global__ void NAME(const Numbers *numbers, double lr_scale, double a, double b, double c, double d, \
+                                    REAL *alpha_beta) {                                                              \
+        if (threadIdx.x != 0) return;                                                                                \
+        RULE rule;                                                                                                   \
+        rule.prepare(*numbers, numbers->lr * lr_scale, Constants{a, b, c, d});                                       \
+        alpha_beta[0] = ALPHA, alpha_beta[1] = BETA;                                                                 \
+    }
+COEFFICIENTS(coefficients_sgd, SGD, -rule.lr, 1)
+COEFFICIENTS(coefficients_momentum, Momentum, rule.factor, rule.decay)
+
 // A rule with its learning rate, with weight decay λ (g ← g + λ w, or w ← (1 - η λ) w where it is decoupled), and
 // with the memory that it works on.
 template <class Rule> struct Update {
@@ -401,6 +419,10 @@ template <class Rule> struct Update {
     __device__ REAL apply(REAL *weights, const REAL *gradients, REAL *slot0, REAL *slot1, REAL *slot2,
                           integer i) const {
         REAL w = weights[i] * shrink, slot[3];
+        if (!gradients) {
+            follow(rule, w, slot0, i);
+            return weights[i] = w;
+        }
         if (Rule::slots > 0) slot[0] = slot0[i];
         if (Rule::slots > 1) slot[1] = slot1[i];
         if (Rule::slots > 2 && slot2) slot[2] = slot2[i];
@@ -415,6 +437,7 @@ template <class Rule> struct Update {
 
 // Two kernels for each rule. The first updates n weights in a row. The second updates a matrix, a block for each
 // row, and then projects it: W_i ← W_i c / max(c, |W_i|) with c = limit, which leaves rows within it as they are.
+// Without gradients they do what is left, see `follow`.
 #define UPDATE(NAME, RULE)                                                                                           \
     extern "C" __global__ void NAME(REAL *w, const REAL *g, REAL *slot0, REAL *slot1, REAL *slot2, integer n,        \
                                     const Numbers *numbers, double lr_scale, double weight_decay, integer decoupled, \

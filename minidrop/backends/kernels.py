@@ -40,6 +40,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "softmax_cross_entropy": (REAL, INTEGER, INT, INT, DOUBLE, REAL, REAL),
     "limit_row_norms": (REAL, INT, DOUBLE),
     "squared_row_norms": (REAL, INT, REAL),
+    **{f"coefficients_{rule}": (NUMBERS, *[DOUBLE] * 5, REAL) for rule in ("sgd", "momentum")},
     **{f"update_{rule}": (*_UPDATE, *_RULE) for rule in RULES},
     **{f"update_{rule}_rows": (*_UPDATE, DOUBLE, *_RULE) for rule in RULES},
 }

@@ -19,6 +19,7 @@ class _Launch(NamedTuple):
     where: slice
     group: Group
     rows: tuple[int, float] | None
+    has_gradient: bool
 
 
 class KernelStep:
@@ -31,6 +32,9 @@ class KernelStep:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self._numbers: Any = None
+        #: where the coefficients of the linear rule are by `lr_scale`, and which are those of this step
+        self._coefficients: dict[float, Any] = {}
+        self._known: set[float] = set()
 
     def numbers(self, *, counted: bool = False) -> Any:
         """Where kernels find the optimizer's moving numbers, as they are now; None without kernels."""
@@ -46,8 +50,28 @@ class KernelStep:
         self._numbers = backend.numbers(moving, self._numbers, counted=counted)
         return self._numbers
 
-    def step(self) -> bool:
-        """Update and project all parameters; False, with nothing done, if there is no kernel for it."""
+    def coefficients(self, lr_scale: float) -> Any:
+        """Where the (α, β) of this step's linear rule are, v ← β v + α g; None without kernels."""
+        optimizer = self.optimizer
+        arena, numbers, formula = optimizer.parameters, self.numbers(), optimizer.formula()
+        if numbers is None or formula is None:
+            return None
+        if lr_scale not in self._coefficients:
+            self._coefficients[lr_scale] = arena.backend.xp.empty(2, arena.dtype)
+        if lr_scale not in self._known:
+            arena.backend.coefficients(formula, numbers, lr_scale, self._coefficients[lr_scale])
+            self._known.add(lr_scale)
+        return self._coefficients[lr_scale]
+
+    def advance(self) -> None:
+        """A step begins: what was computed for the one before is no longer known."""
+        self._known.clear()
+
+    def step(self, accumulated: frozenset[str] = frozenset()) -> bool:
+        """Update and project all parameters; False, with nothing done, if there is no kernel for it.
+
+        Of those named in `accumulated` the gradient has been added by their linear rule.
+        """
         optimizer = self.optimizer
         arena, numbers, formula = optimizer.parameters, self.numbers(), optimizer.formula()
         if numbers is None or formula is None:
@@ -55,21 +79,23 @@ class KernelStep:
         backend, projections = arena.backend, optimizer.projections
         in_kernels = len(projections) == 1 and type(projections[0]) is MaxNorm
         flat = (arena.flat_values, arena.flat_gradients, *optimizer.state.values())
-        for launch in self._launches(projections[0].lengths(arena) if in_kernels else {}):
+        for launch in self._launches(projections[0].lengths(arena) if in_kernels else {}, accumulated):
             arrays = [array[launch.where] for array in flat]
+            if not launch.has_gradient:
+                arrays[1] = None
             lr_scale, decay = launch.group.lr_scale, optimizer.decay_of(launch.group)
             backend.update(formula, numbers, arrays, lr_scale, decay, optimizer.decoupled, launch.rows)
         if not in_kernels:
             optimizer.project()
         return True
 
-    def _launches(self, limits: Mapping[str, float]) -> Iterator[_Launch]:
+    def _launches(self, limits: Mapping[str, float], accumulated: frozenset[str]) -> Iterator[_Launch]:
         arena, groups = self.optimizer.parameters, self.optimizer.groups
         pending: _Launch | None = None
         for name, where in arena.slices().items():
             rows = (arena[name].shape[0], limits[name]) if name in limits else None
-            launch = _Launch(where, group_of(name, groups), rows)
-            if pending is not None and pending.rows is rows is None and pending.group == launch.group:
+            launch = _Launch(where, group_of(name, groups), rows, name not in accumulated)
+            if pending is not None and pending.rows is rows is None and pending[1:] == launch[1:]:
                 launch = launch._replace(where=slice(pending.where.start, where.stop))
             elif pending is not None:
                 yield pending

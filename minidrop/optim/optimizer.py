@@ -111,13 +111,15 @@ class Optimizer:
         """Begin a step: count it, and work out what all pieces of it share."""
         self.steps += 1
         self.begin_step()
+        self._kernels.advance()
 
     def step_share(self, share: int, shares: int, accumulated: frozenset[str] = frozenset()) -> None:
         """Update and project one share of each parameter's units; the shares may run at the same time.
 
         For the parameters named in `accumulated` the gradient is in v already, by their `rule`.
         """
-        if not accumulated and self._kernels.step():
+        may_be_added = self.parameters.backend.records  # the gradients, as kernels take it
+        if (may_be_added or not accumulated) and self._kernels.step(accumulated):
             return
         arena, xp = self.parameters, self.parameters.backend.xp
         for where, group, has_gradient in self._ranges(share, shares, accumulated):
@@ -154,6 +156,10 @@ class Optimizer:
         """The linear rule of a parameter in this step, if it has one; with weight decay it has none."""
         group = group_of(name, self.groups)
         return None if self.decay_of(group) else self.linear_rule(self.lr * group.lr_scale)
+
+    def coefficients(self, name: str) -> Any:
+        """Where kernels find (factor, decay) of a parameter's `rule` in this step; None if there are none."""
+        return self._kernels.coefficients(group_of(name, self.groups).lr_scale)
 
     def formula(self) -> Formula | None:
         """What `update` computes, for backends with kernels; None for what they have no kernel for."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import kernel_checks as checks
+from test_accumulation import train
 from test_updates import assert_same, path
 
 import minidrop as md
@@ -55,6 +56,15 @@ def sums(device):
 
 def counting(device):
     checks.check_count_batch(device)
+
+
+def accumulation(device):
+    """Gradients that are added by their product, against those that are written."""
+    (added, _), (written, _) = (
+        train(device, "sgd-hinton", gradients, {"limit": 0.5}, steps=3, dtype="float32")
+        for gradients in (False, True)
+    )
+    assert_same([added], [written], "float32")
 
 
 def norms(device):
@@ -147,6 +157,13 @@ MUTANTS = [
         "tally->loss_sum += (double)",
         "tally->loss_sum = (double)",
         checks.check_count_batch,
+    ),
+    Mutant("the weights stay where they were", "w += rule.step * v[i];", "", accumulation),
+    Mutant(
+        "alpha and beta swapped",
+        "alpha_beta[0] = ALPHA, alpha_beta[1] = BETA;",
+        "alpha_beta[0] = BETA, alpha_beta[1] = ALPHA;",
+        accumulation,
     ),
     Mutant("a column too few", "if (column < columns)\n", "if (column < columns - 1)\n", sums),
     Mutant("the last warp's sum is missing", "other < warps; other++", "other < warps - 1; other++", sums),
