@@ -137,5 +137,7 @@ class CapturedStep(FusedStep):
         self.optimizer.restore_scalars(scalars)
         self.optimizer.numbers(counted=True)
         self.tally.batches = batches
-        of_blocks = [(b.activation, b.output, b.gradient, b.keep) for b in (self.input, *self.blocks)]
-        self._alive.append((of_blocks, self._scratch.workspace))  # a graph knows addresses alone
+        self._alive.append(self._scratch.workspace)  # a graph knows addresses alone
+        for block in (self.input, *self.blocks):
+            self._alive += [block.activation, block.output, block.gradient]
+            self._alive += [block.dropout.mask] if block.dropout else []

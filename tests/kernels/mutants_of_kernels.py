@@ -54,10 +54,6 @@ def sums(device):
     checks.check_column_sums(device, 33, 33, "float32", seed=0)
 
 
-def counting(device):
-    checks.check_count_batch(device)
-
-
 def accumulation(device):
     """Gradients that are added by their product, against those that are written."""
     (added, _), (written, _) = (
