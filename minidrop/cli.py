@@ -78,6 +78,8 @@ def _summary(this: Any, state: Any, seconds: float) -> None:
     table = Table("", "", show_header=False, title="summary", title_justify="left")
     table.add_row("epochs", f"{state.epoch}, weights of epoch {state.best_epoch}")
     table.add_row("training", f"{seconds:.1f} s, {row['step']} steps to that epoch")
+    if this.step.launches:
+        table.add_row("launches", this.step.launches)
     table.add_row("train loss", f"{row['train_loss']:.4f} (with dropout)")
     for part in ("validation", "test"):
         if row[f"{part}_loss"] is not None:

@@ -61,6 +61,7 @@ class TrainConfig:
     seed: int = _key(0, "Of initial weights, masks, shuffles and the validation split.")
     dtype: str = _key("float32", "float32 or float64.")
     backend: str | None = _key(None, "numpy, numba or cupy; else MINIDROP_BACKEND, else numpy.")
+    tf32: bool = _key(False, "Let a GPU round the factors of float32 products to TF32: faster, less exact.")
     threads: int = _key(0, "Threads for products and steps; 0: as many as NumPy's products use.")
     checkpoint_every: int = _key(1, "Epochs between checkpoints.")
 

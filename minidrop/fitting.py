@@ -44,7 +44,8 @@ def fit(
 
     With a `checkpoint`, the run is saved before the first epoch, after every `checkpoint_every` ones, at the
     end and when it is interrupted; resumed from there it gives the same weights, slots and history, bit for
-    bit, as a run that never stopped. Ctrl-C or SIGTERM lets the step under way finish first.
+    bit, as a run that never stopped. Ctrl-C or SIGTERM lets the step under way finish first. On a device the
+    losses are read once an epoch, or when the run is interrupted.
 
     Args:
         step: the model with its loss and optimizer.
@@ -116,18 +117,29 @@ class _Run:
         self.state = TrainingState()
         self.best: HostArrays | None = None
 
-    def epoch(self) -> Iterator[float]:
-        """Train on what is left of the epoch, yielding each batch's loss."""
+    def epoch(self) -> Iterator[float | None]:
+        """Train on what is left of the epoch, yielding each batch's loss if it is known."""
         state, optimizer = self.state, self.step.optimizer
         for name, schedule in self.schedules.items():
             setattr(optimizer, name, schedule(state.epoch))
-        for x, labels in self.train.epoch(state.epoch, start=state.batch):
-            loss = float(self.step(x, labels))
-            if not loss < DIVERGED:
-                self._diverged(f"the loss became {loss:g}", f"batch {state.batch + 1} of {len(self.train)}")
-            state.loss_sum += loss * len(labels)
-            state.batch += 1
+        for loss in self.step.epoch(self.train, state.epoch, state.batch, state.loss_sum):
+            state.batch = self.step.tally.batches
+            if loss is not None:
+                self._look("loss", loss)
             yield loss
+        self.look()
+
+    def look(self) -> None:
+        """Look at the losses of the epoch so far."""
+        state, train = self.state, self.train
+        seen = min(state.batch * train.batch_size, train.size)
+        self._look("mean loss of the epoch", self.step.tally.loss_sum / seen)
+
+    def _look(self, what: str, loss: float) -> None:
+        state = self.state
+        if not loss < DIVERGED:
+            self._diverged(f"the {what} became {loss:g}", f"batch {state.batch} of {len(self.train)}")
+        state.loss_sum = self.step.tally.loss_sum
 
     def _diverged(self, what: str, where: str) -> NoReturn:
         optimizer = self.step.optimizer
@@ -201,6 +213,7 @@ class _Run:
 
     def interrupted(self) -> None:
         """Save, and say so."""
+        self.look()
         self.save()
         state = self.state
         where = f"epoch {state.epoch + 1} after batch {state.batch} of {len(self.train)}"

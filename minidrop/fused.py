@@ -14,6 +14,8 @@ results are those of the layers bit for bit, on several they differ as matrix pr
 another order.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -162,7 +164,9 @@ class FusedStep:
                     block.keep = block.keep._replace(numbers=numbers)
                     if not per_element:
                         block.keep = self.backend.drawn(block.keep)  # one mask for all rows
-                if not block.is_rectified:
+                elif block.dropout.rate.threshold == 0 and not block.dropout.is_given:
+                    block.keep = None  # nothing is dropped
+                if block.keep is not None and not block.is_rectified:
                     block.output = self.workspace.array(f"output {i}", shape, x.dtype)
 
     def _rows(self, share: int) -> None:
@@ -188,7 +192,7 @@ class FusedStep:
         if block.linear is not None:
             bias = block.linear.bias and block.linear.bias.value
             x, z = block.activation[rows], x
-            xp.matmul(z, block.linear.weight.value.T, out=x)
+            self.backend.matmul(z, block.linear.weight.value.T, out=x)
             if block.is_rectified:
                 self.backend.bias_relu_dropout(x, bias, keep, block.scale, scratch)
                 return x
@@ -207,15 +211,15 @@ class FusedStep:
     def _backward(self, below: Block, block: Block, rows: slice) -> None:
         """The gradient of `below` from that of `block`."""
         assert block.linear is not None
-        xp, scratch = self.backend.xp, self._scratch.workspace
+        scratch = self._scratch.workspace
         y, dz = below.activation[rows], below.gradient[rows]
         in_place = below.is_rectified or below.unit is None
         dy = dz if in_place else scratch.array("dy", dz.shape, dz.dtype)
-        xp.matmul(block.gradient[rows], block.linear.weight.value, out=dy)
+        self.backend.matmul(block.gradient[rows], block.linear.weight.value, out=dy)
         if below.is_rectified:
             self.backend.relu_dropout_backward(dy, y, below.scale, scratch)
             return
-        if below.dropout is not None:
+        if below.dropout is not None and below.keep is not None:
             mask = below.dropout.mask
             dy *= mask[rows] if mask.ndim == 2 else mask
             if below.scale != 1:
@@ -225,7 +229,7 @@ class FusedStep:
 
     def _units(self, share: int) -> None:
         """dW, db, update and projection of some units of each layer."""
-        xp, shares = self.backend.xp, self.shares
+        shares = self.shares
         accumulated = set()
         for below, block in zip([self.input, *self.blocks], self.blocks, strict=False):
             assert block.linear is not None
@@ -238,7 +242,7 @@ class FusedStep:
                 accumulated.add(block.weight_name)
                 weight.without_gradient = True
             else:
-                xp.matmul(dz.T, below.output, out=weight.new_grad()[units])
+                self.backend.matmul(dz.T, below.output, out=weight.new_grad()[units])
             if bias is not None:
                 self.backend.column_sums(dz, bias.new_grad()[units])
         if self.shares_update:
@@ -251,4 +255,19 @@ class FusedStep:
             return False
         flat = next(iter(self.optimizer.state.values()), self.optimizer.parameters.flat_values)
         v = flat[self.slices[block.weight_name]].reshape(-1, x.shape[1])[units]
+        if self.backend.records:
+            coefficients = self.optimizer.coefficients(block.weight_name)
+            return coefficients is not None and self.backend.accumulate(coefficients, dz, x, v)
         return self.backend.add_product(rule.factor, dz, x, rule.decay, v)
+
+
+@contextmanager
+def buffers(model: Layer, loss: SoftmaxCrossEntropy) -> Iterator[None]:
+    """Let model and loss write into the same arrays each time, inside a `with` block."""
+    model.reuse_buffers(True)
+    loss.workspace.reuse = True
+    try:
+        yield
+    finally:
+        model.reuse_buffers(False)
+        loss.workspace.reuse = False

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Report(Protocol):
     """What a run tells while it runs."""
 
-    def batch(self, batch: int, loss: float) -> None:
-        """`batch` batches of the epoch are done; the last had `loss`."""
+    def batch(self, batch: int, loss: float | None) -> None:
+        """`batch` batches of the epoch are done; the last had `loss`, if that is known by now."""
 
     def epoch(self, row: Row) -> None:
         """An epoch is complete."""
@@ -30,7 +30,7 @@ class Reporter(Protocol):
 
 
 class _Silent:
-    def batch(self, batch: int, loss: float) -> None:
+    def batch(self, batch: int, loss: float | None) -> None:
         pass
 
     def epoch(self, row: Row) -> None:
@@ -64,7 +64,7 @@ class Lines:
 
     _since: float
 
-    def batch(self, batch: int, loss: float) -> None:
+    def batch(self, batch: int, loss: float | None) -> None:
         """Say nothing: lines are for epochs."""
 
     def epoch(self, row: Row) -> None:
@@ -97,18 +97,19 @@ class Bar:
         )
         with Progress(*columns) as progress:
             task = progress.add_task("", total=epochs, completed=done)
-            yield _BarReport(progress, task, batches)
+            yield _BarReport(progress, task, done, batches)
 
 
 class _BarReport:
-    def __init__(self, progress: "Progress", task: "TaskID", batches: int) -> None:
-        self.progress, self.task, self.batches = progress, task, batches
+    def __init__(self, progress: "Progress", task: "TaskID", done: float, batches: int) -> None:
+        self.progress, self.task, self.done, self.batches = progress, task, done, batches
 
-    def batch(self, batch: int, loss: float) -> None:
-        self.progress.advance(self.task, 1 / self.batches)
+    def batch(self, batch: int, loss: float | None) -> None:
+        self.progress.update(self.task, completed=self.done + batch / self.batches)
 
     def epoch(self, row: Row) -> None:
-        self.progress.update(self.task, completed=row["epoch"], description=describe(row))
+        self.done = row["epoch"] or 0
+        self.progress.update(self.task, completed=self.done, description=describe(row))
 
 
 def make_reporter() -> Reporter:

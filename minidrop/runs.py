@@ -135,6 +135,7 @@ class Run:
             DivergenceError, Interrupted: as `fit`; what was learnt until then is in the folder.
         """
         try:
+            self.model.backend.tf32 = self.config.tf32
             with limited(self.config.threads):
                 state = self._fit(resume, reporter)
         except DivergenceError:

@@ -1,13 +1,13 @@
 """One training step and the evaluation of a model, in buffers that every batch uses again."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from minidrop.backends import Array
+from minidrop.captured import STEPS, CapturedStep, obstacle
 from minidrop.data.batches import Batches
 from minidrop.errors import UsageError
-from minidrop.fused import FusedStep, blocks
+from minidrop.fused import FusedStep, blocks, buffers
 from minidrop.layers import Layer
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.optim import Optimizer
@@ -55,7 +55,11 @@ class TrainStep:
         self.loss = loss
         self.optimizer = optimizer
         chain = blocks(model) if fused and type(loss) is SoftmaxCrossEntropy else None
+        #: how far the epoch is
+        self.tally = model.backend.tally()
         self._fused = None if chain is None else FusedStep(model, chain, loss, optimizer, gradients)
+        self._captured: CapturedStep | None = None
+        self._obstacle = "there was no epoch yet"
 
     @property
     def fused(self) -> bool:
@@ -64,7 +68,7 @@ class TrainStep:
 
     def __call__(self, x: Array, labels: Array) -> Array:
         """Update the model from the batch x (B, features), labels (B,); return its loss before the update."""
-        with _buffers(self.model, self.loss):
+        with buffers(self.model, self.loss):
             self.model.train()
             if self._fused is not None:
                 return self.model.backend.kept(self._fused(x, labels))
@@ -73,6 +77,42 @@ class TrainStep:
             self.model.backward_parameters(self.loss.backward())
             self.optimizer.step()
         return loss
+
+    def epoch(
+        self, batches: Batches, epoch: int, start: int = 0, loss_sum: float = 0.0
+    ) -> Iterator[float | None]:
+        """Train on the batches of `epoch` from `start` on, and tell of each, or of several at a time.
+
+        What is yielded is the last loss, or None where looking at it would wait for the device. `tally` says
+        how many batches are done and what their losses add up to, those before `start` with `loss_sum`.
+        """
+        self.tally.begin(start, loss_sum)
+        captured = None if self.model.backend.values_are_cheap else self._capture(batches)
+        if captured is not None:
+            yield from captured.epoch(epoch)
+            return
+        for x, labels in batches.epoch(epoch, start):
+            yield self.tally.add(self(x, labels), len(labels))
+
+    @property
+    def launches(self) -> str:
+        """How the last epoch's kernels were launched, and why not in graphs; nothing on the host."""
+        if self.model.backend.values_are_cheap:
+            return ""
+        obstacle = self._obstacle or (self._captured.obstacle if self._captured else "")
+        return f"one by one: {obstacle}" if obstacle else f"in CUDA graphs of {STEPS} steps"
+
+    def _capture(self, batches: Batches) -> CapturedStep | None:
+        """The step that finds `batches` by itself on the device, if there can be one."""
+        if self._fused is None:
+            self._obstacle = "the model is no chain that is fused"
+            return None
+        self._obstacle = obstacle(self._fused, batches)
+        if self._obstacle:
+            return None
+        if self._captured is None or self._captured.batches is not batches:
+            self._captured = CapturedStep(self._fused, batches, self.tally)
+        return self._captured
 
 
 class Evaluation(NamedTuple):
@@ -96,7 +136,7 @@ def evaluate(model: Layer, batches: Batches) -> Evaluation:
     loss = SoftmaxCrossEntropy("sum", backend=model.backend)
     total, errors, size = 0.0, 0, 0
     training = model.training
-    with _buffers(model, loss):
+    with buffers(model, loss):
         model.eval()
         try:
             for x, labels in batches.epoch(0):
@@ -107,15 +147,3 @@ def evaluate(model: Layer, batches: Batches) -> Evaluation:
         finally:
             model.train(training)
     return Evaluation(total / size, errors, size)
-
-
-@contextmanager
-def _buffers(model: Layer, loss: SoftmaxCrossEntropy) -> Iterator[None]:
-    """Let model and loss write into the same arrays each time, inside a `with` block."""
-    model.reuse_buffers(True)
-    loss.workspace.reuse = True
-    try:
-        yield
-    finally:
-        model.reuse_buffers(False)
-        loss.workspace.reuse = False

@@ -68,7 +68,7 @@ def threads() -> str:
 
 
 def backends() -> dict[str, str]:
-    """Each backend, and whether it runs here: its device, or the line that says why not.
+    """Each backend, and whether it runs here: its device and whose products, or the line that says why not.
 
     >>> backends()["numpy"]
     'ready (host)'
@@ -76,7 +76,9 @@ def backends() -> dict[str, str]:
     found = {}
     for name in BACKENDS:
         try:
-            found[name] = f"ready ({get_backend(name).device()})"
+            backend = get_backend(name)
+            products = backend.products and f"; products: {backend.products}"
+            found[name] = f"ready ({backend.device()}){products}"
         except BackendError as error:
             found[name] = str(error)
     return found

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from minidrop.backends.base import Backend
-from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
 
@@ -30,6 +30,7 @@ __all__ = [
     "Formula",
     "Moving",
     "Scaling",
+    "Source",
     "Workspace",
     "get_backend",
     "set_backend",

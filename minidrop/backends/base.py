@@ -7,12 +7,14 @@ definition in this file.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling
+from minidrop.backends.tally import Tally
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import ArrayError
 from minidrop.streams import Stream
@@ -29,6 +31,12 @@ class Backend:
     values_are_cheap: bool = False
     #: whether `update` and `numbers` are there, so that an optimizer's step need not be array operations
     has_kernels: bool = False
+    #: whether `record` is there
+    records: bool = False
+    #: whose matrix products a training step uses, where there is a choice
+    products: str = ""
+    #: whether float32 products may round their factors to TF32, where a device has that
+    tf32: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
         """There is one backend object of a kind, also for a copied model."""
@@ -114,11 +122,29 @@ class Backend:
             where = tuple(int(i) for i in bad[0])
             raise ArrayError(f"{what} holds {len(bad)} values that are not finite, the first at {where}")
 
+    # -- recording ---------------------------------------------------------------------------------------
+
+    def record(self, work: Callable[[], object]) -> Any:
+        """What `work` queues, as something to `launch()` any number of times; nothing of it is done now.
+
+        Raises:
+            BackendError: if something in it cannot be recorded.
+        """
+        raise NotImplementedError
+
     # -- operations --------------------------------------------------------------------------------------
 
     def drawn(self, keep: Array | Draw) -> Array:
         """A mask that is there already, or one that is drawn now."""
         return self.keep_mask(*keep) if isinstance(keep, Draw) else keep
+
+    def uniform_mask(self, value: bool, shape: tuple[int, ...]) -> Array:
+        """A mask of one value, as a view that takes no memory."""
+        return self.xp.broadcast_to(self._booleans[value], shape)
+
+    @cached_property
+    def _booleans(self) -> list[Array]:
+        return [self.xp.full((), value) for value in (False, True)]
 
     def keep_mask(
         self,
@@ -156,9 +182,21 @@ class Backend:
         dy *= y > 0
         dy *= scale
 
+    def matmul(self, a: Array, b: Array, out: Array) -> None:
+        """Write the matrix product a b into `out`."""
+        self.xp.matmul(a, b, out=out)
+
     def add_product(self, alpha: float, a: Array, b: Array, beta: float, c: Array) -> bool:
         """C ← β C + α Aᵀ B, if the backend can do that without an array for the product; False if not."""
         return False
+
+    def accumulate(self, coefficients: Array, a: Array, b: Array, c: Array) -> bool:
+        """C ← β C + α Aᵀ B as `add_product` does it, on a backend that records, with (α, β) in its memory."""
+        raise NotImplementedError
+
+    def coefficients(self, formula: Formula, numbers: Any, lr_scale: float, out: Array) -> None:
+        """Write (α, β) of a linear rule v ← β v + α g, as it is by `numbers`, into `out`."""
+        raise NotImplementedError
 
     def axpby(self, alpha: float, x: Array, beta: float, y: Array, scratch: Array) -> None:
         """y ← β y + α x, flat; what `scratch`, another array like y or x itself, holds is lost."""
@@ -174,19 +212,26 @@ class Backend:
         """A scalar that outlives the next step: on a device a copy of one that lies in a step's memory."""
         return scalar
 
+    def tally(self) -> Tally:
+        """Where an epoch's losses are added up."""
+        return Tally()
+
     def column_sums(self, matrix: Array, out: Array) -> Array:
         """Write the sum of each column of `matrix` into `out`: a bias gradient from those of the examples."""
         return self.xp.sum(matrix, axis=0, out=out)
 
-    def numbers(self, moving: Moving, held: Any = None) -> Any:
-        """Where a device finds `moving`, in the memory that was `held` for it before; None on the host."""
+    def numbers(self, moving: Moving, held: Any = None, *, counted: bool = False) -> Any:
+        """Where a device finds `moving`, in the memory that was `held` for it before; None on the host.
+
+        If it has `counted` there by itself, as recorded steps do, nothing is written.
+        """
         return None
 
     def update(
         self,
         formula: Formula,
         numbers: Any,
-        arrays: Sequence[Array],
+        arrays: Sequence[Array | None],
         lr_scale: float,
         weight_decay: float,
         decoupled: bool,
@@ -197,20 +242,11 @@ class Backend:
         Args:
             formula: which kernel, of a backend that has some.
             numbers: what `numbers` returned.
-            arrays: the weights, the gradients and each slot, flat.
+            arrays: the weights, the gradients and each slot, flat; None for gradients that have been added to
+                the first slot, or to the weights, by the formula's linear rule.
             lr_scale: the learning rate as a multiple of that in `numbers`.
             weight_decay: λ.
             decoupled: whether it shrinks the weights, or is added to the gradient.
-            rows: of a matrix whose rows are limited: how many, and to which length.
-        """
-        raise NotImplementedError
-
-    def follow(self, step: float, arrays: Sequence[Array], rows: tuple[int, float] | None = None) -> None:
-        """Do what `update` leaves to do where a product has been added to the first slot v: w ← w + step v.
-
-        Args:
-            step: of a `LinearRule`.
-            arrays: the weights and each slot, flat; without a slot the product was added to the weights.
             rows: of a matrix whose rows are limited: how many, and to which length.
         """
         raise NotImplementedError
@@ -262,6 +298,23 @@ class Backend:
     ) -> Array:
         """Write (inputs[indices] / divisor - mean) / std into `out`: a batch, from bytes to numbers."""
         return self.scale(inputs[indices], scaling, out)
+
+    def next_batch(
+        self, source: Source, tally: Tally, keep: Draw | None, scale: float, x: Array, labels: Array
+    ) -> None:
+        """Write the batch that follows on those of `tally` into x and labels, with dropout if there is one.
+
+        Row r is example i = order[batches * batch_size + r] of the source:
+
+            x_r = scale keep_r (inputs_i / divisor - mean) / std        labels_r = labels_i
+        """
+        first = tally.batches * source.batch_size
+        indices = source.order[first : first + len(x)]
+        self.gather(source.inputs, indices, source.scaling, x, Workspace(self.xp))
+        self.take(source.labels, indices, labels)
+        if keep is not None:
+            x *= self.drawn(keep)
+            x *= scale
 
     def scale(self, inputs: Array, scaling: Scaling, out: Array) -> Array:
         """Write (inputs / divisor - mean) / std into `out`."""

@@ -1,17 +1,22 @@
 """CuPy: matrix products by cuBLAS, nearly everything else by kernels.cu. Only this file imports cupy.
 
+The products of a training step are those of a cuBLAS handle of our own, which a graph can record; where that
+fails they are CuPy's, and `products` says why.
+
 Nothing here waits for the device, and within a step nothing is allocated. Where an operation has no kernel,
 as for complex numbers and for arrays with gaps, the plain definition does it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
+from minidrop.backends import cublas, graphs
 from minidrop.backends.base import Backend
 from minidrop.backends.kernels import NUMBERS_SIZE, Kernels, grid
-from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling
+from minidrop.backends.tally import DeviceTally, Tally
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
 from minidrop.streams import Stream
@@ -19,7 +24,7 @@ from minidrop.streams import Stream
 INSTALL = "pip install 'minidrop[cuda12]' for CUDA 12, 'minidrop[cuda13]' for CUDA 13"
 
 _WARP, _WARPS, _LANES = 32, 8, 16
-_NOT_DRAWN = (0, 0, 0, 0, 0, None)
+_NOT_DRAWN = (0, 0, 0, 0, 0, None)  # start, threshold, seed, stream, step, numbers
 
 
 class _Numbers:
@@ -59,6 +64,16 @@ class CupyBackend(Backend):
             )
         self.xp = cupy
         self._launch = Kernels(cupy).launch
+        self._cublas: cublas.Cublas | None = None
+        try:
+            own = cublas.Cublas(cupy, cublas.load(cupy))
+            graphs.check(cupy, own)
+        except BackendError as error:
+            self.products = f"CuPy, uncaptured ({error})"
+        else:
+            self._cublas, self.products = own, f"own cuBLAS {own.version}, captured"
+            self.records = True
+        self._is_recording = False
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         """A copy of `array` on the host."""
@@ -70,6 +85,31 @@ class CupyBackend(Backend):
         runtime = self.xp.cuda.runtime
         properties = runtime.getDeviceProperties(self.xp.cuda.Device().id)
         return str(properties["name"].decode())
+
+    # -- products ----------------------------------------------------------------------------------------
+
+    def matmul(self, a: Array, b: Array, out: Array) -> None:
+        """See `Backend.matmul`; by our own handle, which a graph can record."""
+        if self._cublas is not None:
+            self._cublas.tf32 = self.tf32
+            if self._cublas.product(a, b, out):
+                return
+        super().matmul(a, b, out)
+
+    def accumulate(self, coefficients: Array, a: Array, b: Array, c: Array) -> bool:
+        """See `Backend.accumulate`."""
+        assert self._cublas is not None
+        self._cublas.tf32 = self.tf32
+        return self._cublas.product(a.T, b, c, coefficients)
+
+    def record(self, work: Callable[[], object]) -> Any:
+        """See `Backend.record`; a CUDA graph."""
+        assert self._cublas is not None
+        self._is_recording = True
+        try:
+            return graphs.record(self.xp, self._cublas, work)
+        finally:
+            self._is_recording = False
 
     # -- masks -------------------------------------------------------------------------------------------
 
@@ -91,11 +131,7 @@ class CupyBackend(Backend):
         self, z: Array, bias: Array | None, keep: Array | Draw | None, scale: float, workspace: Workspace
     ) -> None:
         """See `Backend.bias_relu_dropout`; a mask is drawn by the threads that use it, and written beside."""
-        if isinstance(keep, Draw):
-            mask, moving = keep.keep, _memory(keep.numbers)
-            draw = (keep.start, keep.threshold, *keep.stream.key, keep.step, moving)
-        else:
-            mask, draw = keep, _NOT_DRAWN
+        mask = keep.keep if isinstance(keep, Draw) else keep
         if not _simple(z, mask, bias):
             super().bias_relu_dropout(z, bias, keep, scale, workspace)
             return
@@ -106,7 +142,7 @@ class CupyBackend(Backend):
             z.dtype,
             grid(z.size // _LANES + 2),
             *(z, rows, columns, bias, 1.0 if keep is None else scale),
-            *(mask, of_features, isinstance(keep, Draw), *draw),
+            *(mask, of_features, isinstance(keep, Draw), *_drawing(keep)),
             sizes=[(bias, columns), (mask, columns if of_features else z.size)],
         )
 
@@ -133,10 +169,27 @@ class CupyBackend(Backend):
             name,
             out.dtype,
             grid(out.size // _LANES + 2),
-            *(inputs, None, indices, rows, columns, 0, *scaling, out, None, 1.0, None, *_NOT_DRAWN),
+            *(inputs, None, indices, rows, columns, 0, None, *scaling, out, None, 1.0, None, *_NOT_DRAWN),
             sizes=[(indices, rows)],
         )
         return out
+
+    def next_batch(
+        self, source: Source, tally: Tally, keep: Draw | None, scale: float, x: Array, labels: Array
+    ) -> None:
+        """See `Backend.next_batch`; in one kernel, which looks up what the device has counted."""
+        assert isinstance(tally, DeviceTally)
+        rows, columns = x.shape
+        mask, factor = (None, 1.0) if keep is None else (keep.keep, scale)
+        _, *draw = _drawing(keep)  # its lanes begin with the batch
+        self._launch(
+            "gather_bytes" if source.inputs.dtype == np.uint8 else "gather_reals",
+            x.dtype,
+            grid(x.size // _LANES + 2),
+            *(source.inputs, source.labels, source.order, rows, columns, source.batch_size, tally.array),
+            *(*source.scaling, x, labels, factor, mask, keep is not None, *draw),
+            sizes=[(source.order, rows), (labels, rows), (mask, x.size)],
+        )
 
     def take(self, array: Array, indices: Array, out: Array) -> Array:
         """See `Backend.take`."""
@@ -170,6 +223,14 @@ class CupyBackend(Backend):
         """See `Backend.kept`."""
         return scalar.copy()
 
+    def tally(self) -> Tally:
+        """See `Backend.tally`; in device memory, which is read when somebody asks."""
+        return DeviceTally(self)
+
+    def count_batch(self, tally: Array, loss: Array, examples: int) -> None:
+        """Add a batch with its loss, a scalar of the device, to the memory of a `DeviceTally`."""
+        self._launch("count_batch", loss.dtype, 1, tally, loss, examples, sizes=[(tally, 2), (loss, 1)])
+
     def column_sums(self, matrix: Array, out: Array) -> Array:
         """See `Backend.column_sums`; in an order that depends on the shape alone."""
         if not _simple(matrix, out):
@@ -181,17 +242,24 @@ class CupyBackend(Backend):
 
     # -- updates -----------------------------------------------------------------------------------------
 
-    def numbers(self, moving: Moving, held: Any = None) -> Any:
-        """See `Backend.numbers`; a step that only counts is counted on the device, by itself."""
+    def numbers(self, moving: Moving, held: Any = None, *, counted: bool = False) -> Any:
+        """See `Backend.numbers`; a step that only counts is counted on the device, by itself.
+
+        Raises:
+            BackendError: in a recording, if the device cannot count it: it would be what it is now for ever.
+        """
         numbers = cast(_Numbers, held) or _Numbers(self.xp.zeros(NUMBERS_SIZE, "float64"))
         known = numbers.moving
-        if moving != known:
-            if known is not None and moving == known._replace(
-                steps=known.steps + 1, velocity_steps=known.velocity_steps + (known.momentum != 0)
-            ):
+        if counted:
+            numbers.moving = moving
+        elif moving != known:
+            if known is not None and moving == _after_a_step(known):
                 self._launch("advance_numbers", "float32", 1, numbers.array)
+            elif self._is_recording:
+                raise BackendError("each step takes numbers from the host")
             else:
-                self._launch("set_numbers", "float32", 1, numbers.array, *moving)
+                there = moving._replace(velocity_steps=moving.velocity_steps or 0)
+                self._launch("set_numbers", "float32", 1, numbers.array, *there)
             numbers.moving = moving
         return numbers
 
@@ -199,7 +267,7 @@ class CupyBackend(Backend):
         self,
         formula: Formula,
         numbers: Any,
-        arrays: Sequence[Array],
+        arrays: Sequence[Array | None],
         lr_scale: float,
         weight_decay: float,
         decoupled: bool,
@@ -207,9 +275,9 @@ class CupyBackend(Backend):
     ) -> None:
         """See `Backend.update`: a thread for each weight, or a block for each row with a limit."""
         w = arrays[0]
+        assert w is not None
         slots = [*arrays, None, None, None][:5]
-        constants = (*formula.constants, 0.0, 0.0, 0.0, 0.0)[:4]
-        rule = (numbers.array, lr_scale, weight_decay, decoupled, *constants)
+        rule = (numbers.array, lr_scale, weight_decay, decoupled, *_constants(formula))
         sizes = [(array, w.size) for array in arrays]
         name = f"update_{formula.name}"
         if rows is None:
@@ -218,6 +286,11 @@ class CupyBackend(Backend):
             count, limit = rows
             columns = w.size // count
             self._launch(f"{name}_rows", w.dtype, count, *slots, columns, limit, *rule, sizes=sizes)
+
+    def coefficients(self, formula: Formula, numbers: Any, lr_scale: float, out: Array) -> None:
+        """See `Backend.coefficients`."""
+        arguments = (numbers.array, lr_scale, *_constants(formula), out)
+        self._launch(f"coefficients_{formula.name}", out.dtype, 1, *arguments, sizes=[(out, 2)])
 
     def squared_row_norms(self, matrix: Array) -> Array:
         """See `Backend.squared_row_norms`; a block for each row."""
@@ -237,8 +310,28 @@ class CupyBackend(Backend):
         self._launch("limit_row_norms", matrix.dtype, rows, matrix, columns, limit)
 
 
+def _after_a_step(known: Moving) -> Moving:
+    """What the kernel advance_numbers makes of it."""
+    velocity_steps = known.velocity_steps
+    if velocity_steps is not None:
+        velocity_steps += known.momentum != 0
+    return known._replace(steps=known.steps + 1, velocity_steps=velocity_steps)
+
+
+def _constants(formula: Formula) -> tuple[float, ...]:
+    """The four constants that a kernel takes."""
+    return (*formula.constants, 0.0, 0.0, 0.0, 0.0)[:4]
+
+
 def _memory(numbers: _Numbers | None) -> Array | None:
     return None if numbers is None else numbers.array
+
+
+def _drawing(keep: Array | Draw | None) -> tuple[Any, ...]:
+    """What kernels are told of a mask that is to be drawn; see `_NOT_DRAWN`."""
+    if not isinstance(keep, Draw):
+        return _NOT_DRAWN
+    return (keep.start, keep.threshold, *keep.stream.key, keep.step, _memory(keep.numbers))
 
 
 def _simple(*arrays: Array | None) -> bool:

@@ -20,6 +20,10 @@ struct Numbers {
     double momentum_product; // NAdam's M_t
 };
 
+struct Tally { // how far an epoch is: minidrop/backends/tally.py
+    double batches, loss_sum;
+};
+
 extern "C" __global__ void set_numbers(Numbers *numbers, double lr, double momentum, integer step,
                                        integer velocity_steps, double momentum_product) {
     if (threadIdx.x == 0) *numbers = Numbers{lr, momentum, step, velocity_steps, momentum_product};
@@ -120,13 +124,13 @@ extern "C" __global__ void relu_dropout_backward(REAL *dy, const REAL *y, intege
     for (integer i = first_index(); i < n; i += thread_count()) dy[i] = dy[i] * (REAL)(y[i] > 0) * (REAL)scale;
 }
 
-// Row r of the batch is row order[r] of the images, or order[batch * rows + r] with batch = step mod batches:
+// Row r of the batch is row order[r] of the images, or with a tally row order[batches * batch_size + r], the next:
 // x = ((pixel / divisor - mean) / std), with the input dropout of the network if it has one, and its label.
 template <class Pixel>
 __device__ void gather_rows(const Pixel *images, const integer *labels, const integer *order, integer rows,
-                            integer columns, integer batches, double divisor, double mean, double std, REAL *x,
-                            integer *batch_labels, double scale, Mask mask, const Numbers *numbers) {
-    if (batches) order += numbers->step % batches * rows;
+                            integer columns, integer batch_size, const Tally *tally, double divisor, double mean,
+                            double std, REAL *x, integer *batch_labels, double scale, Mask mask) {
+    if (tally) order += (integer)tally->batches * batch_size;
     REAL d = (REAL)divisor, m = (REAL)mean, s = (REAL)std, c = (REAL)scale;
     for_each_masked(rows * columns, 0, 0, mask, [=](integer i, bool kept) {
         x[i] = (((REAL)images[order[i / columns] * columns + i % columns] / d - m) / s) * (REAL)kept * c;
@@ -137,13 +141,13 @@ __device__ void gather_rows(const Pixel *images, const integer *labels, const in
 
 #define GATHER(NAME, PIXEL)                                                                                          \
     extern "C" __global__ void NAME(const PIXEL *images, const integer *labels, const integer *order, integer rows,  \
-                                    integer columns, integer batches, double divisor, double mean, double std,       \
-                                    REAL *x, integer *batch_labels, double scale, bool *keep, integer draws,         \
-                                    integer threshold, word seed, word stream, integer step,                         \
-                                    const Numbers *numbers) {                                                        \
+                                    integer columns, integer batch_size, const Tally *tally, double divisor,         \
+                                    double mean, double std, REAL *x, integer *batch_labels, double scale,           \
+                                    bool *keep, integer draws, integer threshold, word seed, word stream,            \
+                                    integer step, const Numbers *numbers) {                                          \
         Mask mask{keep, draws, threshold, seed, stream, (word)(numbers ? numbers->step : step)};                     \
-        gather_rows(images, labels, order, rows, columns, batches, divisor, mean, std, x, batch_labels, scale, mask, \
-                    numbers);                                                                                        \
+        gather_rows(images, labels, order, rows, columns, batch_size, tally, divisor, mean, std, x, batch_labels,    \
+                    scale, mask);                                                                                    \
     }
 GATHER(gather_bytes, unsigned char)
 GATHER(gather_reals, REAL)
@@ -198,6 +202,13 @@ extern "C" __global__ void scaled_sum(const REAL *values, integer n, double scal
     for (integer i = threadIdx.x; i < n; i += blockDim.x) sum += values[i];
     sum = block_sum(sum);
     if (threadIdx.x == 0) *out = (REAL)scale * sum;
+}
+
+// In double, so that the sum is that of the losses on the host.
+extern "C" __global__ void count_batch(Tally *tally, const REAL *loss, integer examples) {
+    if (threadIdx.x != 0) return;
+    tally->batches += 1;
+    tally->loss_sum += (double)*loss * (double)examples;
 }
 
 // ---- the loss: a warp for each row -------------------------------------------------------------------------------
@@ -373,6 +384,24 @@ struct Adadelta { // a: ρ, b: ε; slots: squares, squared steps
     }
 };
 
+// What is left of a rule that is linear in the gradient once a matrix product has added that to v, or to w itself.
+template <class Rule> __device__ void follow(const Rule &, REAL &, const REAL *, integer) {}
+__device__ __forceinline__ void follow(const Momentum &rule, REAL &w, const REAL *v, integer i) {
+    w += rule.step * v[i];
+}
+
+// v ← β v + α g: what that product needs to know.
+#define COEFFICIENTS(NAME, RULE, ALPHA, BETA)                                                                        \
+    extern "C" __global__ void NAME(const Numbers *numbers, double lr_scale, double a, double b, double c, double d, \
+                                    REAL *alpha_beta) {                                                              \
+        if (threadIdx.x != 0) return;                                                                                \
+        RULE rule;                                                                                                   \
+        rule.prepare(*numbers, numbers->lr * lr_scale, Constants{a, b, c, d});                                       \
+        alpha_beta[0] = ALPHA, alpha_beta[1] = BETA;                                                                 \
+    }
+COEFFICIENTS(coefficients_sgd, SGD, -rule.lr, 1)
+COEFFICIENTS(coefficients_momentum, Momentum, rule.factor, rule.decay)
+
 // A rule with its learning rate, with weight decay λ (g ← g + λ w, or w ← (1 - η λ) w where it is decoupled), and
 // with the memory that it works on.
 template <class Rule> struct Update {
@@ -390,6 +419,10 @@ template <class Rule> struct Update {
     __device__ REAL apply(REAL *weights, const REAL *gradients, REAL *slot0, REAL *slot1, REAL *slot2,
                           integer i) const {
         REAL w = weights[i] * shrink, slot[3];
+        if (!gradients) {
+            follow(rule, w, slot0, i);
+            return weights[i] = w;
+        }
         if (Rule::slots > 0) slot[0] = slot0[i];
         if (Rule::slots > 1) slot[1] = slot1[i];
         if (Rule::slots > 2 && slot2) slot[2] = slot2[i];
@@ -404,6 +437,7 @@ template <class Rule> struct Update {
 
 // Two kernels for each rule. The first updates n weights in a row. The second updates a matrix, a block for each
 // row, and then projects it: W_i ← W_i c / max(c, |W_i|) with c = limit, which leaves rows within it as they are.
+// Without gradients they do what is left, see `follow`.
 #define UPDATE(NAME, RULE)                                                                                           \
     extern "C" __global__ void NAME(REAL *w, const REAL *g, REAL *slot0, REAL *slot1, REAL *slot2, integer n,        \
                                     const Numbers *numbers, double lr_scale, double weight_decay, integer decoupled, \

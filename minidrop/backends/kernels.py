@@ -15,12 +15,13 @@ import numpy as np
 from minidrop.errors import ArrayError
 
 #: what a parameter is: REAL is the dtype that the file is compiled for, other names are dtypes of arrays
-REAL, BOOL, BYTE, INTEGER, NUMBERS = "real", "bool", "uint8", "int64", "numbers"
+REAL, BOOL, BYTE, INTEGER, NUMBERS, TALLY = "real", "bool", "uint8", "int64", "numbers", "tally"
 #: and these are scalars
 INT, WORD, DOUBLE = "int", "word", "double"
 
 _MASK = (INT, INT, WORD, WORD, INT, NUMBERS)  # draws or start, threshold, seed, stream, step, numbers
-_GATHER = (INTEGER, INTEGER, INT, INT, INT, DOUBLE, DOUBLE, DOUBLE, REAL, INTEGER, DOUBLE, BOOL, *_MASK)
+_ROWS = (INTEGER, INTEGER, INT, INT, INT, TALLY)  # labels, order, rows, columns, batch size, tally
+_GATHER = (*_ROWS, DOUBLE, DOUBLE, DOUBLE, REAL, INTEGER, DOUBLE, BOOL, *_MASK)
 _UPDATE = (REAL, REAL, REAL, REAL, REAL, INT)
 _RULE = (NUMBERS, DOUBLE, DOUBLE, INT, DOUBLE, DOUBLE, DOUBLE, DOUBLE)
 RULES = ("sgd", "momentum", "adam", "nadam", "adamax", "rmsprop", "adagrad", "adadelta")
@@ -35,9 +36,11 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "gather_reals": (REAL, *_GATHER),
     "column_sums": (REAL, INT, INT, REAL),
     "scaled_sum": (REAL, INT, DOUBLE, REAL),
+    "count_batch": (TALLY, REAL, INT),
     "softmax_cross_entropy": (REAL, INTEGER, INT, INT, DOUBLE, REAL, REAL),
     "limit_row_norms": (REAL, INT, DOUBLE),
     "squared_row_norms": (REAL, INT, REAL),
+    **{f"coefficients_{rule}": (NUMBERS, *[DOUBLE] * 5, REAL) for rule in ("sgd", "momentum")},
     **{f"update_{rule}": (*_UPDATE, *_RULE) for rule in RULES},
     **{f"update_{rule}_rows": (*_UPDATE, DOUBLE, *_RULE) for rule in RULES},
 }
@@ -52,7 +55,9 @@ NUMBERS_SIZE = 5
 _SCALARS: dict[str, Any] = {INT: np.int64, WORD: np.uint64, DOUBLE: np.float64}
 _NULL = np.uint64(0)
 #: of what arrays are, but for REAL
-_DTYPES = {kind: np.dtype(kind) for kind in (BOOL, BYTE, INTEGER)} | {NUMBERS: np.dtype("float64")}
+_DTYPES = {kind: np.dtype(kind) for kind in (BOOL, BYTE, INTEGER)} | dict.fromkeys(
+    (NUMBERS, TALLY), np.dtype("float64")
+)
 
 
 def source() -> str:

@@ -1,7 +1,7 @@
 """NumPy's arrays and matrix products, and loops that Numba compiles for all the rest."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -107,7 +107,7 @@ class NumbaBackend(NumpyBackend):
         else:
             super().limit_row_norms(matrix, limit, workspace)
 
-    def numbers(self, moving: Moving, held: Any = None) -> Moving:
+    def numbers(self, moving: Moving, held: Any = None, *, counted: bool = False) -> Moving:
         """See `Backend.numbers`: the numbers themselves."""
         return moving
 
@@ -115,31 +115,27 @@ class NumbaBackend(NumpyBackend):
         self,
         formula: Formula,
         numbers: Any,
-        arrays: Sequence[Array],
+        arrays: Sequence[Array | None],
         lr_scale: float,
         weight_decay: float,
         decoupled: bool,
         rows: tuple[int, float] | None = None,
     ) -> None:
         """See `Backend.update`."""
-        w, lr = arrays[0], numbers.lr * lr_scale
+        w, g, *slots = cast(Sequence[Any], arrays)
+        lr, real = numbers.lr * lr_scale, w.dtype.type
         loop, constants = self._updates.prepared(formula, numbers, lr)
-        decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
-        loop(*arrays, *map(w.dtype.type, (decay, shrink, *constants)))
-        self._project(w, rows)
-
-    def follow(self, step: float, arrays: Sequence[Array], rows: tuple[int, float] | None = None) -> None:
-        """See `Backend.follow`."""
-        w, *slots = arrays
-        real = w.dtype.type
-        if slots and rows is not None:
+        if g is not None:
+            decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
+            loop(*arrays, *map(real, (decay, shrink, *constants)))
+        elif slots and rows is not None:  # of a linear rule the last number is the step along the velocity
             count, limit = rows
             matrices = w.reshape(count, -1), slots[0].reshape(count, -1)
-            self._updates.follow_rows(*matrices, real(step), real(limit))
+            self._updates.follow_rows(*matrices, real(constants[-1]), real(limit))
+            return
         elif slots:
-            self._updates.follow(w, slots[0], real(step))
-        else:
-            self._project(w, rows)
+            self._updates.follow(w, slots[0], real(constants[-1]))
+        self._project(w, rows)
 
     def _project(self, w: Array, rows: tuple[int, float] | None) -> None:
         if rows is not None:

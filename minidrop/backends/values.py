@@ -17,6 +17,16 @@ class Scaling(NamedTuple):
     std: float = 1.0
 
 
+class Source(NamedTuple):
+    """Where an epoch's batches come from: examples, and the order in which it takes them."""
+
+    inputs: Array
+    labels: Array
+    order: Array
+    batch_size: int
+    scaling: Scaling
+
+
 class Draw(NamedTuple):
     """A keep mask that is still to be drawn into `keep`; its elements look at the lanes from `start` on."""
 
@@ -46,5 +56,5 @@ class Moving(NamedTuple):
     lr: float
     momentum: float = 0.0
     steps: int = 0
-    velocity_steps: int = 0
+    velocity_steps: int | None = None  # for an optimizer that does not ask
     momentum_product: float = 1.0

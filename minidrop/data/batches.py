@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any
 
+import numpy as np
+
 from minidrop.backends import Array, Backend, Scaling, Workspace, get_backend
 from minidrop.data.datasets import Examples
 from minidrop.errors import ArgumentError, check_count, check_range
@@ -74,12 +76,14 @@ class Batches:
     def __len__(self) -> int:
         return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
 
+    def order(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """In which order `epoch` takes the examples, shape (N,)."""
+        return self.stream.permutation(self.size, epoch) if self.shuffle else np.arange(self.size)
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
         """The batches of `epoch` as (inputs (B, features), labels (B,)), from batch `start` on."""
         check_count("epoch", epoch, 0)
-        order = None
-        if self.shuffle:
-            order = self.backend.asarray(self.stream.permutation(self.size, epoch))
+        order = self.backend.asarray(self.order(epoch)) if self.shuffle else None
         for batch in range(start, len(self)):
             first, last = batch * self.batch_size, min((batch + 1) * self.batch_size, self.size)
             x = self._workspace.array("x", (last - first, self.inputs.shape[1]), self.dtype)

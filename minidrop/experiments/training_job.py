@@ -92,7 +92,7 @@ class _Following:
         """See `Reporter`."""
         yield self
 
-    def batch(self, batch: int, loss: float) -> None:
+    def batch(self, batch: int, loss: float | None) -> None:
         """Nothing is asked after a batch."""
 
     def epoch(self, row: Row) -> None:

@@ -86,6 +86,11 @@ class StochasticLayer(Layer):
                 raise ArrayError(f"the mask of {self} must hold {kinds[self.mask_kind]}; got {mask.dtype}")
         self._given = mask
 
+    @property
+    def is_given(self) -> bool:
+        """Whether a mask is given, instead of drawn."""
+        return self._given is not None
+
     def given(self, shape: tuple[int, ...]) -> Array:
         """The given mask in `shape`; ArrayError if it does not fit."""
         try:
@@ -112,8 +117,7 @@ class StochasticLayer(Layer):
             self._mask = self.given(shape)
             return self._mask
         if rate.threshold in (0, _LANES):  # all or nothing: a view of one element says so without memory
-            kept = self.backend.xp.full((), rate.threshold == 0)
-            self._mask = self.backend.xp.broadcast_to(kept, shape)
+            self._mask = self.backend.uniform_mask(rate.threshold == 0, shape)
             return self._mask
         self._mask = self.array("keep", shape, bool)
         return Draw(self.stream, step, rate.threshold, self._mask)

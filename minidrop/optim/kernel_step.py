@@ -22,9 +22,12 @@ class KernelStep:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self._numbers: Any = None
-        self._known: dict[Any, list[Piece]] = {}
+        #: where the coefficients of the linear rule are by `lr_scale`, and which are those of this step
+        self._coefficients: dict[float, Any] = {}
+        self._known: set[float] = set()
+        self._pieces: dict[Any, list[Piece]] = {}
 
-    def numbers(self) -> Any:
+    def numbers(self, *, counted: bool = False) -> Any:
         """Where kernels find the optimizer's moving numbers, as they are now; None without kernels."""
         optimizer = self.optimizer
         backend = optimizer.parameters.backend
@@ -35,11 +38,31 @@ class KernelStep:
             name: n for name, n in optimizer.scalars().items() if name in moving._fields
         }
         moving = moving._replace(**counts)
-        self._numbers = backend.numbers(moving, self._numbers)
+        self._numbers = backend.numbers(moving, self._numbers, counted=counted)
         return self._numbers
 
+    def coefficients(self, lr_scale: float) -> Any:
+        """Where the (α, β) of this step's linear rule are, v ← β v + α g; None without kernels."""
+        optimizer = self.optimizer
+        arena, numbers, formula = optimizer.parameters, self.numbers(), optimizer.formula()
+        if numbers is None or formula is None:
+            return None
+        if lr_scale not in self._coefficients:
+            self._coefficients[lr_scale] = arena.backend.xp.empty(2, arena.dtype)
+        if lr_scale not in self._known:
+            arena.backend.coefficients(formula, numbers, lr_scale, self._coefficients[lr_scale])
+            self._known.add(lr_scale)
+        return self._coefficients[lr_scale]
+
+    def advance(self) -> None:
+        """A step begins: what was computed for the one before is no longer known."""
+        self._known.clear()
+
     def step(self, share: int, shares: int, accumulated: frozenset[str]) -> bool:
-        """Update and project a share of all parameters; False, with nothing done, if there is no kernel."""
+        """Update and project a share of all parameters; False, with nothing done, if there is no kernel.
+
+        Of those named in `accumulated` the gradient has been added by their linear rule.
+        """
         optimizer = self.optimizer
         arena, backend = optimizer.parameters, optimizer.parameters.backend
         formula = optimizer.formula() if backend.has_kernels else None
@@ -48,28 +71,24 @@ class KernelStep:
         numbers, projections = self.numbers(), optimizer.projections
         in_kernels = len(projections) == 1 and type(projections[0]) is MaxNorm
         limits = projections[0].lengths(arena) if in_kernels else {}
-        w, g, slots = arena.flat_values, arena.flat_gradients, list(optimizer.state.values())
-        for where, group, has_gradient, rows in self._pieces(share, shares, accumulated, limits):
+        flat = (arena.flat_values, arena.flat_gradients, *optimizer.state.values())
+        for where, group, has_gradient, rows in self._pieces_of(share, shares, accumulated, limits):
+            arrays = [array[where] for array in flat]
+            if not has_gradient:
+                arrays[1] = None
             lr_scale, decay = group.lr_scale, optimizer.decay_of(group)
-            remembered = [slot[where] for slot in slots]
-            if has_gradient:
-                arrays = [w[where], g[where], *remembered]
-                backend.update(formula, numbers, arrays, lr_scale, decay, optimizer.decoupled, rows)
-            else:
-                rule = optimizer.linear_rule(optimizer.lr * lr_scale)
-                assert rule is not None
-                backend.follow(rule.step, [w[where], *remembered], rows)
+            backend.update(formula, numbers, arrays, lr_scale, decay, optimizer.decoupled, rows)
         if not in_kernels:
             optimizer.project(share, shares)
         return True
 
-    def _pieces(
+    def _pieces_of(
         self, share: int, shares: int, accumulated: frozenset[str], limits: dict[str, float]
     ) -> list[Piece]:
         key = share, shares, accumulated, *limits.items()
-        if key not in self._known:
+        if key not in self._pieces:
             optimizer = self.optimizer
-            self._known[key] = list(
+            self._pieces[key] = list(
                 pieces(optimizer.parameters, optimizer.groups, share, shares, accumulated, limits)
             )
-        return self._known[key]
+        return self._pieces[key]

@@ -107,6 +107,7 @@ class Optimizer:
         """Begin a step: count it, and work out what all pieces of it share."""
         self.steps += 1
         self.begin_step()
+        self._kernels.advance()
 
     def step_share(self, share: int, shares: int, accumulated: frozenset[str] = frozenset()) -> None:
         """Update and project one share of each parameter's units; the shares may run at the same time.
@@ -151,6 +152,10 @@ class Optimizer:
         group = group_of(name, self.groups)
         return None if self.decay_of(group) else self.linear_rule(self.lr * group.lr_scale)
 
+    def coefficients(self, name: str) -> Any:
+        """Where kernels find (factor, decay) of a parameter's `rule` in this step; None if there are none."""
+        return self._kernels.coefficients(group_of(name, self.groups).lr_scale)
+
     def formula(self) -> Formula | None:
         """What `update` computes, for backends with kernels; None for what they have no kernel for."""
         return None
@@ -161,9 +166,12 @@ class Optimizer:
         if {"update", "project"} & vars(cls).keys() and "formula" not in vars(cls):
             cls.formula = Optimizer.formula  # type: ignore[method-assign]
 
-    def numbers(self) -> Any:
-        """Where kernels find what changes from step to step; None on a backend without kernels."""
-        return self._kernels.numbers()
+    def numbers(self, *, counted: bool = False) -> Any:
+        """Where kernels find what changes from step to step; None on a backend without kernels.
+
+        With `counted` the device has counted steps by itself, and agrees with the host already.
+        """
+        return self._kernels.numbers(counted=counted)
 
     def decay_of(self, group: Group) -> float:
         """The weight decay of the parameters of a group."""

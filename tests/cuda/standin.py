@@ -26,12 +26,15 @@ from types import ModuleType
 import numpy as np
 import pytest
 import standin_creation
+from fake_cublas import FakeCublas
 from standin_array import ndarray
 from standin_cuda import RawKernel, RawModule, make_cuda
 from standin_device import new_device
 from standin_functions import functions, reductions, ufunc, ufuncs
 
 import minidrop.backends
+import minidrop.backends.cublas
+from minidrop.errors import BackendError
 
 #: what CuPy has of NumPy as it is
 FROM_NUMPY = """
@@ -62,13 +65,20 @@ def make_cupy(devices: int | str = 1) -> ModuleType:
 
 
 @contextmanager
-def installed(devices: int | str = 1) -> Iterator[ModuleType]:
+def installed(devices: int | str = 1, cublas: bool = True) -> Iterator[ModuleType]:
     """Let `import cupy` find a new stand-in, and minidrop's "cupy" backend be made of it.
 
+    Without `cublas` there is no such library.
     What minidrop remembered of backends before is back afterwards.
     """
     cupy = make_cupy(devices)
     remembered = minidrop.backends._make
+    cupy.cublas = FakeCublas(cupy)
+
+    def load(cupy: ModuleType) -> FakeCublas:
+        if not cublas:
+            raise BackendError("there is no libcublas for CUDA 12")
+        return cupy.cublas
 
     @functools.cache
     def make(name: str) -> minidrop.backends.Backend:
@@ -78,5 +88,6 @@ def installed(devices: int | str = 1) -> Iterator[ModuleType]:
         for module in (cupy, cupy.cuda, cupy.cuda.runtime):
             patch.setitem(sys.modules, module.__name__, module)
         patch.setattr(minidrop.backends, "_make", make)
+        patch.setattr(minidrop.backends.cublas, "load", load)
         patch.setattr(minidrop.backends, "_current", minidrop.backends._current)
         yield cupy

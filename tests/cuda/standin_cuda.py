@@ -1,5 +1,6 @@
 """cupy.cuda and cupy.RawModule of the stand-in: devices that are counted, kernels that the CPU runs."""
 
+import weakref
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -71,11 +72,12 @@ class RawKernel:
         kernels = _compiled(self.code, self.options)
         values, owners = self._on_host(kernels, args)
         state, launch = device(), kernels.prepare(self.name, grid, block, values)
+        watched = {position: weakref.ref(memory) for position, memory in owners.items()}  # as a graph does
 
         def work() -> None:
             launch(state.order)
-            for position, memory in owners.items():
-                if damage := memory.damage():
+            for position, memory in watched.items():
+                if damage := memory().damage():
                     raise StandInError(f"{self.name}, argument {position}: the kernel wrote {damage}")
 
         submit(work, list(owners.values()), stream)

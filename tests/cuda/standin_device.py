@@ -79,6 +79,10 @@ class Device:
             raise StandInError(f"{nbytes} bytes from {address:#x} on reach beyond the array that is there")
         return memory.bytes[start : start + nbytes].view(dtype)
 
+    def is_recording(self) -> bool:
+        """Whether the current stream is capturing."""
+        return current_stream().graph is not None
+
     def submit(self, work: Callable[[], object], *addresses: int) -> None:
         """Do `work` on the current stream, or capture it; for what stands in for such a library."""
         submit(work, [self.memory_at(address) for address in addresses])

@@ -8,7 +8,7 @@ import numpy as np
 from plain import PlainBackend
 from tolerances import FLOAT32_ROUNDING, FLOAT64_ROUNDING, ROW_NORM_EPS
 
-from minidrop.backends import Draw, Moving, Scaling, Workspace
+from minidrop.backends import Draw, Moving, Scaling, Source, Workspace
 from minidrop.streams import Stream
 
 ROUNDING = {"float32": FLOAT32_ROUNDING, "float64": FLOAT64_ROUNDING}
@@ -84,26 +84,27 @@ def check_gather(device, rows, columns, dtype, pixels, seed):
     assert_close(device, x, expected, dtype)
 
 
-def check_gather_by_step(device, launch, dtype, rows, columns, batches, step, seed):
-    """The batch of a step in its epoch, with its labels, and with the network's input dropout drawn on it."""
+def check_next_batch(device, dtype, pixels, rows, columns, batches, step, seed, drops=True):
+    """The batch after those that are counted, here a smaller one, with the network's input dropout on it."""
     rng = np.random.default_rng(seed)
-    n = rows * batches
-    images, labels = rng.integers(0, 256, (n, columns)).astype("uint8"), rng.integers(0, 10, n)
-    order, stream, threshold = rng.permutation(n), Stream(seed), 20000
-    x, batch_labels = device.xp.empty((rows, columns), dtype), device.xp.empty(rows, "int64")
-    keep = device.xp.empty((rows, columns), bool)
-    numbers = device.numbers(Moving(0.1, steps=step)).array
-    device_arrays = [device.asarray(a) for a in (images, labels, order)]
-    sizes = (rows, columns, batches, 255.0, 0.3, 0.7)
-    masked = (1.25, keep, True, threshold, *stream.key, 0, numbers)
-    launch("gather_bytes", dtype, 3, *device_arrays, *sizes, x, batch_labels, *masked)
+    n, batch_size, scaling = rows + 3 + batches * (rows + 2), rows + 2, Scaling(255, 0.3, 0.7)
+    arrays = rng.integers(0, 256, (n, columns)).astype(pixels), rng.integers(0, 10, n), rng.permutation(n)
 
-    chosen = order[step % batches * rows :][:rows]
-    kept = (stream.lanes(rows * columns, step) >= threshold).reshape(rows, columns)
-    expected = ((images[chosen].astype(dtype) / 255 - 0.3) / 0.7) * kept * 1.25
-    assert_close(device, x, expected.astype(dtype), dtype)
-    np.testing.assert_array_equal(device.to_host(batch_labels), labels[chosen])
-    np.testing.assert_array_equal(device.to_host(keep), kept)
+    def made(backend):
+        xp, asarray = backend.xp, backend.asarray
+        tally = backend.tally()
+        tally.begin(batches)
+        x, labels = xp.empty((rows, columns), dtype), xp.empty(rows, "int64")
+        numbers = backend.numbers(Moving(0.1, steps=step))
+        keep = Draw(Stream(seed), step, 20000, xp.empty((rows, columns), bool), numbers=numbers)
+        source = Source(*map(asarray, arrays), batch_size, scaling)
+        backend.next_batch(source, tally, keep if drops else None, 1.25, x, labels)
+        return [backend.to_host(array) for array in (x, labels, *([keep.keep] if drops else []))]
+
+    (x, *exact), (expected, *others) = made(device), made(PLAIN)
+    assert_close(device, device.asarray(x), expected, dtype)
+    for mine, plain in zip(exact, others, strict=True):
+        np.testing.assert_array_equal(mine, plain)
 
 
 def check_softmax(device, rows, classes, dtype, scale, spread, seed, labels_as="int64"):
@@ -118,6 +119,18 @@ def check_softmax(device, rows, classes, dtype, scale, spread, seed, labels_as="
     assert loss.shape == ()
     assert_close(device, loss, plain, dtype, size=scale * rows * (1 + spread))
     assert_close(device, gradient, expected, dtype, size=max(1, spread))
+
+
+def check_count_batch(device, dtype="float32"):
+    """An epoch's sum, bit for bit that of the host."""
+    on_host, there = PLAIN.tally(), device.tally()
+    for tally, asarray in ((on_host, np.asarray), (there, device.asarray)):
+        tally.begin(batches=3, loss_sum=0.1)
+        for loss, examples in ((0.7, 50), (0.3, 7)):
+            known = tally.add(asarray(np.array(loss, dtype)), examples)
+            assert known == (np.dtype(dtype).type(loss) if tally is on_host else None)
+    assert device.to_host(there.array).tolist() == [on_host.batches, on_host.loss_sum]
+    assert (there.batches, there.loss_sum) == (on_host.batches, on_host.loss_sum)
 
 
 def check_column_sums(device, rows, columns, dtype, seed):

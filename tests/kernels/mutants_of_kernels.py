@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import kernel_checks as checks
+from test_accumulation import train
 from test_updates import assert_same, path
 
 import minidrop as md
-from minidrop.backends.kernels import Kernels
 from minidrop.streams import Stream
 
 
@@ -39,7 +39,7 @@ def backward(device):
 
 
 def gathering(device):
-    checks.check_gather_by_step(device, Kernels(device.xp).launch, "float32", 5, 17, 3, 4, seed=0)
+    checks.check_next_batch(device, "float32", "uint8", 5, 17, 3, 4, seed=0)
 
 
 def softmax(device):
@@ -52,6 +52,15 @@ def softmax_of_large_logits(device):
 
 def sums(device):
     checks.check_column_sums(device, 33, 33, "float32", seed=0)
+
+
+def accumulation(device):
+    """Gradients that are added by their product, against those that are written."""
+    (added, _), (written, _) = (
+        train(device, "sgd-hinton", gradients, {"limit": 0.5}, steps=3, dtype="float32")
+        for gradients in (False, True)
+    )
+    assert_same([added], [written], "float32")
 
 
 def norms(device):
@@ -114,9 +123,7 @@ MUTANTS = [
     Mutant("the drawn mask is not written", "if (mask.keep) mask.keep[i] = keep;", "", relu("drawn")),
     Mutant("gradient at the kink", "(REAL)(y[i] > 0)", "(REAL)(y[i] >= 0)", backward),
     Mutant("no scale on the way back", "(REAL)(y[i] > 0) * (REAL)scale", "(REAL)(y[i] > 0)", backward),
-    Mutant(
-        "the first batch again", "order += numbers->step % batches * rows", "order += 0 * rows", gathering
-    ),
+    Mutant("the first batch again", "order += (integer)tally->batches * batch_size", "order += 0", gathering),
     Mutant("labels in their own order", "labels[order[r]]", "labels[r]", gathering),
     Mutant("mean of what is scaled", "/ d - m) / s)", "/ d) / s - m)", gathering),
     # loss and sums
@@ -135,6 +142,25 @@ MUTANTS = [
         softmax,
     ),
     Mutant("the loss is not scaled", "*out = (REAL)scale * sum;", "*out = sum;", softmax),
+    Mutant(
+        "the loss of a batch, not of its examples",
+        "loss * (double)examples;",
+        "loss;",
+        checks.check_count_batch,
+    ),
+    Mutant(
+        "the sum begins anew",
+        "tally->loss_sum += (double)",
+        "tally->loss_sum = (double)",
+        checks.check_count_batch,
+    ),
+    Mutant("the weights stay where they were", "w += rule.step * v[i];", "", accumulation),
+    Mutant(
+        "alpha and beta swapped",
+        "alpha_beta[0] = ALPHA, alpha_beta[1] = BETA;",
+        "alpha_beta[0] = BETA, alpha_beta[1] = ALPHA;",
+        accumulation,
+    ),
     Mutant("a column too few", "if (column < columns)\n", "if (column < columns - 1)\n", sums),
     Mutant("the last warp's sum is missing", "other < warps; other++", "other < warps - 1; other++", sums),
     # updates and projection

@@ -72,14 +72,17 @@ def test_gather(device, rows, columns, dtype, pixels, seed):
 @quick
 @given(
     dtype=dtypes,
+    bytes_=st.booleans(),
     rows=st.integers(1, 40),
     columns=st.sampled_from([1, 15, 16, 17, 64]),
-    batches=st.integers(1, 4),
+    batches=st.integers(0, 3),
     step=st.integers(0, 9),
     seed=seeds,
+    drops=st.booleans(),
 )
-def test_gather_of_a_step(device, launch, dtype, rows, columns, batches, step, seed):
-    checks.check_gather_by_step(device, launch, dtype, rows, columns, batches, step, seed)
+def test_next_batch(device, dtype, bytes_, rows, columns, batches, step, seed, drops):
+    pixels = "uint8" if bytes_ else dtype
+    checks.check_next_batch(device, dtype, pixels, rows, columns, batches, step, seed, drops)
 
 
 @quick

@@ -28,7 +28,7 @@ def test_the_declared_parameters_are_those_of_the_kernels(compiler):
 def test_pointers_are_declared_as_what_they_point_to():
     """By the text of kernels.cu, since a compiled kernel no longer says what a pointer points to."""
     pointed = {"REAL": kernels.REAL, "bool": kernels.BOOL, "integer": kernels.INTEGER, "PIXEL": None}
-    pointed["Numbers"] = kernels.NUMBERS
+    pointed |= {"Numbers": kernels.NUMBERS, "Tally": kernels.TALLY}
     text = kernels.source().replace("\\\n", "\n")
     found = 0
     for name, parameters in re.findall(r"__global__ void (\w+)\(([^)]*)\)", text):

@@ -144,8 +144,8 @@ FUSED_MUTANTS = [
     bug(
         "fused: dW of what goes into dropout",
         FUSED + "_units",
-        "xp.matmul(dz.T, below.output,",
-        "xp.matmul(dz.T, below.activation,",
+        "matmul(dz.T, below.output,",
+        "matmul(dz.T, below.activation,",
         "fused bits, tanh",
     ),
     bug(

@@ -15,7 +15,7 @@ RUN_MUTANTS = [
     # batches
     bug(
         "the same order in each epoch",
-        BATCHES + "epoch",
+        BATCHES + "order",
         "permutation(self.size, epoch)",
         "permutation(self.size, 0)",
         "epochs differ",
@@ -76,9 +76,9 @@ RUN_MUTANTS = [
     ),
     bug(
         "train loss by batches of equal size",
-        RUN + "epoch",
-        "loss * len(labels)",
-        "loss * self.train.batch_size",
+        "minidrop.training:TrainStep.epoch",
+        "len(labels)",
+        "batches.batch_size",
         "train loss",
     ),
     bug(
@@ -113,15 +113,16 @@ RUN_MUTANTS = [
     bug(
         "the batch under way is counted after the save",
         RUN + "epoch",
-        "state.batch += 1\n        yield loss",
-        "yield loss\n        state.batch += 1",
+        "state.batch = self.step.tally.batches\n",
+        "yield loss\n        state.batch = self.step.tally.batches\n",
         "interruption after batch 11",
+        ("        yield loss\n    self.look()", "    self.look()"),
     ),
     bug(
         "a resumed epoch begins again",
-        RUN + "epoch",
-        "start=state.batch",
-        "start=0",
+        "minidrop.training:TrainStep.epoch",
+        "batches.epoch(epoch, start)",
+        "batches.epoch(epoch, 0)",
         "interruption after batch 11",
     ),
     bug("a resumed run starts anew", RUN + "load", "self.state, best, _ =", "_, best, _ =", "more epochs"),
