@@ -107,7 +107,7 @@ class CupyBackend(Backend):
         assert self._cublas is not None
         self._is_recording = True
         try:
-            return graphs.record(self.xp, self._cublas, work)
+            return graphs.record(self._cublas, work)
         finally:
             self._is_recording = False
 

@@ -81,6 +81,8 @@ class KernelStep:
         flat = (arena.flat_values, arena.flat_gradients, *optimizer.state.values())
         for launch in self._launches(projections[0].lengths(arena) if in_kernels else {}, accumulated):
             arrays = [array[launch.where] for array in flat]
+            if not (launch.has_gradient or launch.rows or optimizer.state):
+                continue  # the gradient has been added to the weights: nothing is left
             if not launch.has_gradient:
                 arrays[1] = None
             lr_scale, decay = launch.group.lr_scale, optimizer.decay_of(launch.group)
