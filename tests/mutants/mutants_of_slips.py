@@ -80,9 +80,9 @@ SLIP_MUTANTS = [
     ),
     Mutant(
         "001: the last training batch's loss under the epoch's name",
-        TRAINING + "epoch",
-        "state.loss_sum += loss * len(labels)",
-        "state.loss_sum = loss * self.train.size",
+        "minidrop.backends.tally:Tally.add",
+        "self._loss_sum += number * examples",
+        "self._loss_sum = number * examples",
         "train loss",
     ),
     # 002: going deeper
