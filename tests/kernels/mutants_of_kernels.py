@@ -164,7 +164,12 @@ MUTANTS = [
     Mutant("a column too few", "if (column < columns)\n", "if (column < columns - 1)\n", sums),
     Mutant("the last warp's sum is missing", "other < warps; other++", "other < warps - 1; other++", sums),
     # updates and projection
-    Mutant("every thread counts the step", "    if (threadIdx.x != 0) return;\n", "", update("adam")),
+    Mutant(
+        "every thread counts the step",
+        "if (threadIdx.x != 0) return;\n    numbers->step += 1;",
+        "numbers->step += 1;",
+        update("adam"),
+    ),
     Mutant(
         "the norm of the first row",
         "REAL *row = matrix + (integer)blockIdx.x * columns, squares = 0;",
