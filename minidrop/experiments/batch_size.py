@@ -22,7 +22,8 @@ from minidrop.data.datasets import load
 from minidrop.experiments.batch_size_figures import Runs, draw_curves, draw_sizes, losses_of
 from minidrop.experiments.experiment import Experiment, Findings, Job, Plan, Result, Table
 from minidrop.experiments.training_job import PLAIN, training
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Claim, Quantity
+from minidrop.intervals import interval
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.training import TrainStep
 

@@ -27,7 +27,8 @@ from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, 
 from minidrop.experiments.figures import COLOURS, label, panels
 from minidrop.experiments.hinton import RELU, Runs, Study, Variant, log_errors
 from minidrop.experiments.hinton_exact import path, small_net
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Claim, Quantity
+from minidrop.intervals import interval
 
 STUDY = Study(
     {

@@ -33,7 +33,8 @@ from minidrop.experiments.fashion import (
 )
 from minidrop.experiments.figures import COLOURS, label, panels
 from minidrop.experiments.training_job import training
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Claim, Quantity
+from minidrop.intervals import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,8 @@ from minidrop.data.batches import Batches
 from minidrop.experiments.experiment import Job, Plan, Result
 from minidrop.experiments.figures import COLOURS, band, label, panels
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Claim, Quantity
+from minidrop.intervals import interval
 from minidrop.layers import Layer, Sequential
 from minidrop.runs import EVALUATION_BATCH, Run
 from minidrop.training import evaluate
