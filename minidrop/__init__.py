@@ -3,7 +3,7 @@
 from minidrop import data, probes
 from minidrop.backends import Scaling, get_backend, set_backend, using_backend
 from minidrop.errors import MinidropError
-from minidrop.fitting import fit
+from minidrop.fitting import Replica, fit, fit_replicas
 from minidrop.initializers import (
     Constant,
     FanIn,
@@ -74,6 +74,7 @@ __all__ = [
     "Normal",
     "RMSprop",
     "ReLU",
+    "Replica",
     "SGDHinton",
     "Scaled",
     "Scaling",
@@ -91,6 +92,7 @@ __all__ = [
     "data",
     "evaluate",
     "fit",
+    "fit_replicas",
     "get_backend",
     "probes",
     "schedules",

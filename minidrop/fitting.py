@@ -1,9 +1,9 @@
 """The training loop, and what it promises about stopping and going on."""
 
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,9 +12,11 @@ import numpy as np
 from minidrop.checkpoint import HostArrays, Row, TrainingState, load_checkpoint, save_checkpoint
 from minidrop.data.batches import Batches
 from minidrop.errors import ArgumentError, DivergenceError, Interrupted, check_count
+from minidrop.intervals import mean_row
 from minidrop.optim import largest_row_norm
 from minidrop.optim.schedules import Schedule
-from minidrop.progress import Reporter, silent
+from minidrop.progress import Report, Reporter, silent
+from minidrop.signals import stop_requests
 from minidrop.training import TrainStep, evaluate
 
 #: A mean loss above this is a run that has diverged, although its numbers may still be finite: guessing has a
@@ -67,55 +69,145 @@ def fit(
         Interrupted: after a signal, once the run is saved.
         CheckpointError: if a checkpoint cannot be written, or cannot be resumed from.
     """
+    one = Replica(step, train, validation, test, schedules or {}, checkpoint, config, on_save)
+    options: dict[str, Any] = {"checkpoint_every": checkpoint_every, "resume": resume, "reporter": reporter}
+    return fit_replicas([one], epochs, **options)[0]
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One of the runs that `fit_replicas` trains at once: what `fit` is told of a run, and its name."""
+
+    step: TrainStep
+    train: Batches
+    validation: Batches | None = None
+    test: Batches | None = None
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    checkpoint: str | Path | None = None
+    config: Mapping[str, Any] | None = None
+    on_save: Callable[[TrainingState], None] | None = None
+    name: str = ""
+
+
+def fit_replicas(
+    replicas: Sequence[Replica],
+    epochs: int,
+    *,
+    checkpoint_every: int = 1,
+    resume: bool = False,
+    reporter: Reporter = silent,
+) -> list[TrainingState]:
+    """Train several runs at once, such as one configuration's with several seeds; return their histories.
+
+    They have nothing to do with one another, so each is the run that `fit` makes of it: on NumPy a thread
+    takes one batch of whichever run is waiting, with its products to itself, and the bits are those of a run
+    on one thread. No run begins an epoch before all have ended the one before.
+
+    Args:
+        replicas: the runs, each with a model, an optimizer, batches and a checkpoint file of its own.
+        epochs: see `fit`.
+        checkpoint_every: see `fit`.
+        resume: see `fit`; a run whose checkpoint is older than the others' catches up with them first.
+        reporter: is told the mean over the runs, see `mean_row`.
+
+    Raises:
+        DivergenceError: see `fit`; if one run diverges, all stop.
+        Interrupted: see `fit`.
+        CheckpointError: see `fit`.
+
+    >>> import minidrop as md
+    >>> digits = md.data.load("digits")
+    >>> def replica(seed):
+    ...     model = md.Sequential(md.Linear(64, 32), md.ReLU(), md.Dropout(0.2), md.Linear(32, 10), seed=seed)
+    ...     step = md.TrainStep(model, md.SoftmaxCrossEntropy(), md.Momentum(model.parameters(), lr=0.001))
+    ...     return md.Replica(step, md.data.Batches(digits.train, 50, seed=seed))
+    >>> states = md.fit_replicas([replica(seed) for seed in range(3)], epochs=2)
+    >>> [len(state.history) for state in states]
+    [2, 2, 2]
+    """
     check_count("epochs", epochs)
     check_count("checkpoint_every", checkpoint_every)
-    run = _Run(step, train, validation, test, schedules or {}, checkpoint, config, on_save)
-    if resume and checkpoint is not None and Path(checkpoint).exists():
-        run.load(epochs)
-    else:
-        run.save()
+    check_count("the number of replicas", len(replicas))
+    runs = [_Run(replica) for replica in replicas]
+    for run in runs:
+        if resume and run.path is not None and run.path.exists():
+            run.load(epochs)
+        else:
+            run.save()
+    done = min(run.state.epoch for run in runs)
     with (
-        _signals() as stop,
-        reporter.running(run.state.epoch, epochs, len(train)) as report,
+        stop_requests() as stop,
+        reporter.running(done, epochs, sum(len(run.train) for run in runs)) as report,
         np.errstate(over="ignore", divide="ignore", invalid="ignore"),  # what overflows is a DivergenceError
     ):
-        while run.state.epoch < epochs:
-            for loss in run.epoch():
-                report.batch(run.state.batch, loss)
-                if stop.is_set():
-                    run.interrupted()
-            row = run.finish_epoch()
-            if run.state.epoch % checkpoint_every == 0 or run.state.epoch == epochs:
-                run.save()
-            report.epoch(row)
-    run.load_best()
-    return run.state
+        for epoch in range(done + 1, epochs + 1):
+            saves = epoch % checkpoint_every == 0 or epoch == epochs
+            _train_until(epoch, runs, stop, report, saves)
+            unfinished = [run for run in runs if run.state.epoch < epoch]
+            if unfinished:
+                for run in runs:
+                    run.save_midway()
+                unfinished[0].interrupted()
+            rows = [run.state.history[epoch - 1] for run in runs]
+            report.epoch(rows[0] if len(runs) == 1 else mean_row(rows))
+    for run in runs:
+        run.load_best()
+    return [run.state for run in runs]
+
+
+def _train_until(
+    epoch: int, runs: Sequence["_Run"], stop: threading.Event, report: Report, saves: bool
+) -> None:
+    """Bring every run to the end of `epoch`, unless it is there or `stop` is set."""
+    waiting = deque((run, run.epoch()) for run in runs if run.state.epoch < epoch)
+    reporting = threading.Lock()
+
+    def work(_: int) -> None:
+        while not stop.is_set():
+            try:
+                run, batches = waiting.popleft()
+            except IndexError:  # the others have what is left
+                return
+            try:
+                for loss in batches:
+                    with reporting:
+                        report.batch(sum(run.batches_of(epoch) for run in runs), loss)
+                    waiting.append((run, batches))
+                    break
+                else:
+                    run.finish_epoch()
+                    if saves:
+                        run.save()
+            except BaseException:
+                stop.set()
+                raise
+
+    if len(runs) == 1:
+        work(0)
+    else:
+        runs[0].step.model.backend.side_by_side(work, len(waiting))
 
 
 class _Run:
-    """The state of `fit` and the parts of its loop."""
+    """The state of one run, and the parts of its loop."""
 
-    def __init__(
-        self,
-        step: TrainStep,
-        train: Batches,
-        validation: Batches | None,
-        test: Batches | None,
-        schedules: Mapping[str, Schedule],
-        checkpoint: str | Path | None,
-        config: Mapping[str, Any] | None,
-        on_save: Callable[[TrainingState], None] | None,
-    ) -> None:
+    def __init__(self, replica: Replica) -> None:
+        step, schedules, checkpoint = replica.step, replica.schedules, replica.checkpoint
         foreign = [name for name in schedules if not hasattr(step.optimizer, name)]
         if foreign:
             raise ArgumentError(f"{type(step.optimizer).__name__} has no {foreign[0]} to schedule")
-        self.step, self.train, self.config, self.on_save = step, train, config, on_save
-        self.evaluations = {"validation": validation, "test": test}
+        self.step, self.train, self.config = step, replica.train, replica.config
+        self.on_save, self.name = replica.on_save, replica.name
+        self.evaluations = {"validation": replica.validation, "test": replica.test}
         self.schedules = schedules
         self.path = None if checkpoint is None else Path(checkpoint)
         self.parameters = step.model.parameters()
         self.state = TrainingState()
         self.best: HostArrays | None = None
+
+    def batches_of(self, epoch: int) -> int:
+        """How many batches of `epoch`, which is the present one or the last, are done."""
+        return self.state.batch if self.state.epoch < epoch else len(self.train)
 
     def epoch(self) -> Iterator[float | None]:
         """Train on what is left of the epoch, yielding each batch's loss if it is known."""
@@ -144,8 +236,9 @@ class _Run:
     def _diverged(self, what: str, where: str) -> NoReturn:
         optimizer = self.step.optimizer
         kept = "" if self.path is None else f"; the last good state is in {self.path}"
+        name = self.name and f"{self.name}: "
         raise DivergenceError(
-            f"{what} in epoch {self.state.epoch + 1}, step {optimizer.steps} ({where}): the run has "
+            f"{name}{what} in epoch {self.state.epoch + 1}, step {optimizer.steps} ({where}): the run has "
             f"diverged; lower the learning rate, {optimizer.lr:g} here, or limit the weights{kept}"
         )
 
@@ -194,6 +287,12 @@ class _Run:
             if self.on_save is not None:
                 self.on_save(self.state)
 
+    def save_midway(self) -> None:
+        """Write the checkpoint as the run is, between two batches."""
+        if self.state.batch and self.state.batch == self.step.tally.batches:  # there are losses to look at
+            self.look()
+        self.save()
+
     def load(self, epochs: int) -> None:
         """Go back to where the checkpoint was written; ArgumentError if that is after `epochs` epochs."""
         assert self.path is not None
@@ -212,33 +311,8 @@ class _Run:
             self.step.model.load_state_dict(self.best)
 
     def interrupted(self) -> None:
-        """Save, and say so."""
-        self.look()
-        self.save()
+        """Say where the run, which is saved, has come to."""
         state = self.state
         where = f"epoch {state.epoch + 1} after batch {state.batch} of {len(self.train)}"
         saved = f"saved in {self.path}" if self.path else "nothing is saved: fit was given no checkpoint"
         raise Interrupted(f"interrupted in {where}; {saved}")
-
-
-@contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second one acts as usual. Only the main thread can listen."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in handlers.items() if handler is not None}
-
-    def request(number: int, frame: Any) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, request)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,8 +1,19 @@
-"""The mean over n seeds with its 95 % interval: mean ± t s / √n, with Student's t."""
+"""The mean over n seeds, and how sure it is.
 
-from collections.abc import Sequence
+    mean m = Σ x / n        standard deviation s = √(Σ (x - m)² / (n - 1))        95 % interval m ± t s / √n
+
+with t the 97.5 % quantile of Student's distribution for n - 1 degrees of freedom.
+"""
+
+from collections.abc import Mapping, Sequence
 from math import inf, isfinite, sqrt
 from statistics import NormalDist, fmean, stdev
+from typing import Any
+
+#: a run's numbers by name; None where there is nothing to report
+Numbers = Mapping[str, float | None]
+#: what is the same for every seed of a configuration
+SAME = ("epoch", "step", "learning_rate", "momentum")
 
 #: the 97.5 % quantiles of Student's t for 1 ... 30 degrees of freedom
 STUDENT = (
@@ -34,3 +45,38 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     if len(values) < 2 or not all(map(isfinite, values)):
         return fmean(values), inf
     return fmean(values), student(len(values) - 1) * stdev(values) / sqrt(len(values))
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """The mean of at least two values, their standard deviation, the mean's 95 % interval, and the values.
+
+    >>> spread([1.0, 2.0, 3.0])["std"], spread([2.0, 2.0])["interval"]
+    (1.0, [2.0, 2.0])
+    """
+    mean, half = interval(values)
+    return {
+        "mean": mean,
+        "std": stdev(values),
+        "interval": [mean - half, mean + half],
+        "values": list(values),
+    }
+
+
+def mean_row(rows: Sequence[Numbers]) -> dict[str, float | None]:
+    """The mean of each number over rows of several seeds, and behind it as NAME_std the standard deviation.
+
+    What is the same for every seed, such as the epoch, stands alone.
+
+    >>> mean_row([{"epoch": 1, "test_errors": 5}, {"epoch": 1, "test_errors": 7}])
+    {'epoch': 1, 'test_errors': 6.0, 'test_errors_std': 1.4142135623730951}
+    """
+    found: dict[str, float | None] = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        if name in SAME:
+            found[name] = values[0]
+        else:
+            numbers = [value for value in values if value is not None]
+            found[name] = fmean(numbers) if numbers else None
+            found[f"{name}_std"] = stdev(numbers) if numbers else None
+    return found

@@ -61,6 +61,13 @@ class Backend:
         for share in range(shares):
             job(share)
 
+    def side_by_side(self, job: Callable[[int], object], most: int) -> None:
+        """Call job(0), job(1), ... at the same time, one in each thread, at most `most` of them.
+
+        For work that takes its own share of what is to do, and where products should not be shared out.
+        """
+        job(0)
+
     # -- arrays ------------------------------------------------------------------------------------------
 
     def owns(self, array: object) -> bool:
