@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
 from minidrop.checkpoint import replacing
+from minidrop.config import TrainConfig
 from minidrop.errors import CheckpointError, Interrupted, check_count
 from minidrop.experiments.experiment import Experiment, Job, Plan, Result
 
@@ -122,8 +123,10 @@ def _finished(job: Job, folder: Path) -> Result | None:
         return None
     found = _read(path)
     wanted = _plain(job.arguments)
-    if found.get("arguments") != wanted:
-        before = found.get("arguments") or {}
+    before = found.get("arguments") or {}
+    if "config" in before:  # what a newer version can be told besides, the older one did by default
+        before["config"] = TrainConfig().to_dict() | before["config"]
+    if before != wanted:
         name = next((name for name in wanted if before.get(name) != wanted[name]), "its arguments")
         raise CheckpointError(
             f"{path.parent} was run with another {name}: choose another folder or delete it"

@@ -91,8 +91,8 @@ RUN_MUTANTS = [
     bug(
         "the best epoch by the test set",
         RUN + "__init__",
-        '{"validation": validation, "test": test}',
-        '{"validation": test or validation, "test": test}',
+        '{"validation": replica.validation, "test": replica.test}',
+        '{"validation": replica.test or replica.validation, "test": replica.test}',
         "history",
     ),
     bug(
