@@ -10,12 +10,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minidrop.checkpoint import HostArrays, Row, TrainingState, load_checkpoint, save_checkpoint
-from minidrop.data.batches import Batches
+from minidrop.data.batches import Batches, ReplicaBatches, are_alike
 from minidrop.errors import ArgumentError, DivergenceError, Interrupted, check_count
 from minidrop.intervals import mean_row
 from minidrop.optim import largest_row_norm
 from minidrop.optim.schedules import Schedule
 from minidrop.progress import Report, Reporter, silent
+from minidrop.replica_step import ReplicaStep, are_replicas
 from minidrop.signals import stop_requests
 from minidrop.training import TrainStep, evaluate
 
@@ -159,25 +160,26 @@ def _train_until(
     epoch: int, runs: Sequence["_Run"], stop: threading.Event, report: Report, saves: bool
 ) -> None:
     """Bring every run to the end of `epoch`, unless it is there or `stop` is set."""
-    waiting = deque((run, run.epoch()) for run in runs if run.state.epoch < epoch)
+    waiting = deque(_groups([run for run in runs if run.state.epoch < epoch]))
     reporting = threading.Lock()
 
     def work(_: int) -> None:
         while not stop.is_set():
             try:
-                run, batches = waiting.popleft()
+                group, batches = waiting.popleft()
             except IndexError:  # the others have what is left
                 return
             try:
                 for loss in batches:
                     with reporting:
                         report.batch(sum(run.batches_of(epoch) for run in runs), loss)
-                    waiting.append((run, batches))
+                    waiting.append((group, batches))
                     break
                 else:
-                    run.finish_epoch()
-                    if saves:
-                        run.save()
+                    for run in group:
+                        run.finish_epoch()
+                        if saves:
+                            run.save()
             except BaseException:
                 stop.set()
                 raise
@@ -186,6 +188,33 @@ def _train_until(
         work(0)
     else:
         runs[0].step.model.backend.side_by_side(work, len(waiting))
+
+
+def _groups(runs: "list[_Run]") -> "Iterator[tuple[list[_Run], Iterator[float | None]]]":
+    """Runs that take their steps together, with the losses of their epoch: on a device all, if they can."""
+    first, steps, batches = runs[0], [run.step for run in runs], [run.train for run in runs]
+    for run in runs:
+        run.set_rates()
+    alike = are_replicas(steps) and are_alike(batches)
+    if not alike or any(run.state.batch != first.state.batch for run in runs):
+        for run in runs:
+            yield [run], run.epoch()
+        return
+    if first.together is None or first.together.steps != steps:
+        first.together = ReplicaStep(steps)
+    yield runs, _epoch_together(runs, first.together)
+
+
+def _epoch_together(runs: "list[_Run]", step: ReplicaStep) -> Iterator[None]:
+    """Train all runs on what is left of the epoch."""
+    state, sums = runs[0].state, [run.state.loss_sum for run in runs]
+    batches = ReplicaBatches([run.train for run in runs])
+    for loss in step.epoch(batches, state.epoch, state.batch, sums):
+        for run in runs:
+            run.state.batch = run.step.tally.batches
+        yield loss
+    for run in runs:
+        run.look()
 
 
 class _Run:
@@ -204,16 +233,20 @@ class _Run:
         self.parameters = step.model.parameters()
         self.state = TrainingState()
         self.best: HostArrays | None = None
+        self.together: ReplicaStep | None = None
 
     def batches_of(self, epoch: int) -> int:
         """How many batches of `epoch`, which is the present one or the last, are done."""
         return self.state.batch if self.state.epoch < epoch else len(self.train)
 
+    def set_rates(self) -> None:
+        """Give the optimizer the epoch's learning rate and momentum."""
+        for name, schedule in self.schedules.items():
+            setattr(self.step.optimizer, name, schedule(self.state.epoch))
+
     def epoch(self) -> Iterator[float | None]:
         """Train on what is left of the epoch, yielding each batch's loss if it is known."""
-        state, optimizer = self.state, self.step.optimizer
-        for name, schedule in self.schedules.items():
-            setattr(optimizer, name, schedule(state.epoch))
+        state = self.state
         for loss in self.step.epoch(self.train, state.epoch, state.batch, state.loss_sum):
             state.batch = self.step.tally.batches
             if loss is not None:

@@ -1,6 +1,6 @@
 """Minibatches: which examples a step sees is a function of (seed, epoch, batch)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Any
 
@@ -69,8 +69,7 @@ class Batches:
         if 0 in (check_range("divisor", self.scaling.divisor, 0), check_range("std", self.scaling.std, 0)):
             raise ArgumentError(f"divisor and std must be above 0: {self.scaling}")
         self.dtype = check_dtype(dtype)
-        self.inputs = self.backend.asarray(examples.inputs)
-        self.labels = self.backend.asarray(examples.labels)
+        self.inputs, self.labels = examples.on(self.backend)
         self._workspace = Workspace(self.backend.xp, reuse=True)
 
     def __len__(self) -> int:
@@ -96,3 +95,47 @@ class Batches:
                 self.backend.gather(self.inputs, indices, self.scaling, x, self._workspace)
                 self.backend.take(self.labels, indices, labels)
             yield x, labels
+
+
+class ReplicaBatches:
+    """The batches of K seeds side by side: inputs (K, B, features), labels (K, B).
+
+    Args:
+        each: batches that `are_alike`.
+    """
+
+    def __init__(self, each: Sequence[Batches]) -> None:
+        self.each, self.first = each, each[0]
+        self.backend = self.first.backend
+        self._workspace = Workspace(self.backend.xp, reuse=True)
+        self.inputs, self.labels = self.first.inputs, self.first.labels
+        self._shift = 0
+        if any(batches.inputs is not self.inputs for batches in each):  # their validation sets differ
+            self.inputs = self.backend.xp.concatenate([batches.inputs for batches in each])
+            self.labels = self.backend.xp.concatenate([batches.labels for batches in each])
+            self._shift = self.first.size
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
+        """The batches of `epoch` from batch `start` on; see `Batches.epoch`."""
+        first, backend, workspace = self.first, self.backend, self._workspace
+        size, several = first.batch_size, len(self.each)
+        orders = np.stack(
+            [b.stream.permutation(first.size, epoch) + k * self._shift for k, b in enumerate(self.each)]
+        )
+        pieces = [orders[:, i * size : (i + 1) * size] for i in range(len(first))]
+        order = backend.asarray(np.concatenate([piece.reshape(-1) for piece in pieces]))
+        for batch in range(start, len(first)):
+            rows = pieces[batch].shape[1]
+            x = workspace.array("x", (several, rows, self.inputs.shape[1]), first.dtype)
+            labels = workspace.array("labels", (several, rows), self.labels.dtype)
+            indices = order[several * batch * size :][: several * rows]
+            flat = x.reshape(several * rows, -1)
+            backend.gather(self.inputs, indices, first.scaling, flat, workspace)
+            backend.take(self.labels, indices, labels.reshape(-1))
+            yield x, labels
+
+
+def are_alike(each: Sequence[Batches]) -> bool:
+    """Whether batches are shuffled, and differ in their seeds and in which examples they hold alone."""
+    kinds = ((b.inputs.shape, b.inputs.dtype, b.batch_size, b.drop_last, b.scaling, b.dtype) for b in each)
+    return all(batches.shuffle for batches in each) and len(set(kinds)) == 1

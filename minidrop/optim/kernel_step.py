@@ -86,7 +86,8 @@ class KernelStep:
             if not launch.has_gradient:
                 arrays[1] = None
             lr_scale, decay = launch.group.lr_scale, optimizer.decay_of(launch.group)
-            backend.update(formula, numbers, arrays, lr_scale, decay, optimizer.decoupled, launch.rows)
+            rule = formula, numbers, arrays, lr_scale, decay, optimizer.decoupled
+            backend.update(*rule, launch.rows, (optimizer.replicas, arena.size))
         if not in_kernels:
             optimizer.project()
         return True
