@@ -213,20 +213,20 @@ class CupyBackend(Backend):
         """See `Backend.softmax_cross_entropy`; a warp for each row. A label that is no class makes it NaN."""
         if not _simple(logits, gradient):
             return super().softmax_cross_entropy(logits, labels, scale, gradient, workspace)
-        rows, classes, several = labels.size, logits.shape[-1], labels.shape[:-1]
+        *several, rows, classes = logits.shape
+        loss = workspace.array("loss", tuple(several), logits.dtype)
+        losses = workspace.array("losses", logits.shape[:-1], logits.dtype)
         if labels.dtype != np.int64 or not labels.flags.c_contiguous:
             given, labels = labels, workspace.array("labels", labels.shape, np.int64)
             labels[...] = given
-        losses = workspace.array("losses", labels.shape, logits.dtype)
-        loss = workspace.array("loss", several, logits.dtype)
         self._launch(
             "softmax_cross_entropy",
             logits.dtype,
-            -(-rows // _WARPS),
-            *(logits, labels, rows, classes, scale, gradient, losses),
-            sizes=[(labels, rows), (gradient, logits.size)],
+            -(-losses.size // _WARPS),
+            *(logits, labels, losses.size, classes, scale, gradient, losses),
+            sizes=[(labels, losses.size), (gradient, logits.size)],
         )
-        self._launch("scaled_sum", logits.dtype, 1, losses, labels.shape[-1], scale, loss, replicas=loss.size)
+        self._launch("scaled_sum", logits.dtype, 1, losses, rows, scale, loss, replicas=loss.size)
         return loss
 
     def kept(self, scalar: Array) -> Array:
