@@ -73,7 +73,7 @@ def norms(device):
 
 
 def all_replicas(optimizer):
-    return lambda device: check_steps(device, optimizer=optimizer)
+    return lambda device: check_steps(device, optimizer=optimizer, dtype="float32")
 
 
 def update(name, **options):
