@@ -3,7 +3,7 @@
 from minidrop import data, probes
 from minidrop.backends import Scaling, get_backend, set_backend, using_backend
 from minidrop.errors import MinidropError
-from minidrop.fitting import Replica, fit, fit_replicas
+from minidrop.fitting import fit, fit_replicas
 from minidrop.initializers import (
     Constant,
     FanIn,
@@ -45,6 +45,7 @@ from minidrop.optim import (
     SGDHinton,
     schedules,
 )
+from minidrop.single_run import Replica
 from minidrop.training import TrainStep, evaluate
 
 __version__ = "0.1.0"

@@ -25,12 +25,13 @@ from minidrop.config import TrainConfig
 from minidrop.data.batches import Batches
 from minidrop.data.datasets import Dataset, Examples, load, split
 from minidrop.errors import ArgumentError, ArrayError, CheckpointError, DivergenceError, check_choice
-from minidrop.fitting import Replica, fit_replicas
+from minidrop.fitting import fit_replicas
 from minidrop.layers import Sequential
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.plots import plot_history
 from minidrop.progress import Reporter, silent
 from minidrop.run_folder import RESUMABLE, create_folder, read_changed, write_history, write_json
+from minidrop.single_run import Replica
 from minidrop.threads import limited
 from minidrop.training import Evaluation, TrainStep, evaluate
 

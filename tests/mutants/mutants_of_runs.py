@@ -4,7 +4,7 @@ from mutation import bug
 
 BATCHES = "minidrop.data.batches:Batches."
 NUMPY = "minidrop.backends.numpy_backend:NumpyBackend."
-RUN = "minidrop.fitting:_Run."
+RUN = "minidrop.single_run:SingleRun."
 EVALUATE = "minidrop.training:evaluate"
 CHECKPOINT = "minidrop.checkpoint:"
 INITIALIZERS = "minidrop.initializers:"

@@ -3,7 +3,7 @@
 from mutation import Mutant
 
 HINTON = "minidrop.optim.hinton:SGDHinton."
-TRAINING = "minidrop.fitting:_Run."
+TRAINING = "minidrop.single_run:SingleRun."
 
 SLIP_MUTANTS = [
     # 000: Hinton's dropout
