@@ -77,6 +77,7 @@ def mean_row(rows: Sequence[Numbers]) -> dict[str, float | None]:
             found[name] = values[0]
         else:
             numbers = [value for value in values if value is not None]
-            found[name] = fmean(numbers) if numbers else None
-            found[f"{name}_std"] = stdev(numbers) if numbers else None
+            complete = len(numbers) == len(rows)
+            found[name] = fmean(numbers) if complete else None
+            found[f"{name}_std"] = stdev(numbers) if complete else None
     return found

@@ -109,24 +109,66 @@ def test_any_layers_and_any_optimizer_can_be_replicas():
         assert_same(snapshot(replica.step), snapshot(single.step))
 
 
-def test_the_replicas_share_the_threads():
-    """Two threads at the same time, which wait here for one another; one of them is this one."""
-    meeting, names = threading.Barrier(2, timeout=60), set()
+class Asking(Batches):
+    """Batches that ask something when an epoch begins, in the thread that trains."""
 
-    def meet(epoch):
-        meeting.wait()
-        names.add(threading.current_thread().name)
-        assert threads.available() == 1, "the products of a replica are on its own thread"
-        return 0.2
+    def __init__(self, ask, seed):
+        super().__init__(Examples(INPUTS, LABELS), 8, seed=seed, dtype="float64")
+        self.ask = ask
 
+    def epoch(self, epoch, start=0):
+        self.ask()
+        return super().epoch(epoch, start)
+
+
+def asking(ask, seed):
+    return md.Replica(build(seed=seed)[0], Asking(ask, seed), name=f"seed {seed}")
+
+
+@pytest.fixture
+def two_threads():
     with threads.limited(2):
         if threads.available() < 2:
             pytest.skip("nobody knows how many threads NumPy's products use here")
-        found = [md.Replica(*build(seed=seed), schedules={"lr": meet}) for seed in (0, 1)]
-        md.fit_replicas(found, 2)
+        yield
         assert threads.available() == 2
+
+
+def test_the_replicas_share_the_threads(two_threads):
+    """Two at the same time, which wait here for one another; one of them is this one."""
+    meeting, names = threading.Barrier(2, timeout=60), set()
+
+    def meet():
+        meeting.wait()
+        names.add(threading.current_thread().name)
+        assert threads.available() == 1, "the products of a replica are on its own thread"
+
+    md.fit_replicas([asking(meet, 0), asking(meet, 1)], 2)
     assert len(names) == 2
     assert threading.current_thread().name in names
+
+
+def test_a_replica_that_catches_up_alone_has_one_thread_too(two_threads, tmp_path):
+    made, found = replicas((0, 1), folder=tmp_path), []
+    alone(made[0], 1)
+    late = replicas((0, 1), folder=tmp_path)
+    late[1] = asking(lambda: found.append(threads.available()), 1)
+    md.fit_replicas(late, 1, resume=True)
+    assert found == [1]
+
+
+def test_an_error_in_one_replica_stops_all(two_threads):
+    begun = []
+
+    def fail():
+        begun.append(1)
+        if len(begun) == 4:
+            raise ZeroDivisionError
+
+    told = Told()
+    with pytest.raises(ZeroDivisionError):
+        md.fit_replicas([asking(fail, seed) for seed in SEEDS], 100, reporter=told)
+    assert len(told.rows) == 1
 
 
 def test_the_reporter_is_told_of_all_batches_and_of_the_mean():
@@ -168,8 +210,10 @@ def test_replicas_that_are_interrupted_and_resumed_are_those_that_were_not(after
     with threads.limited(number):
         with pytest.raises(Interrupted, match=r"interrupted in epoch \d after batch \d of 8; saved in"):
             md.fit_replicas(replicas(folder=tmp_path), 3, reporter=Told(after))
-        found = replicas(folder=tmp_path)
-        assert_each_is_alone(found, md.fit_replicas(found, 3, resume=True))
+        found, told = replicas(folder=tmp_path), Told()
+        assert_each_is_alone(found, md.fit_replicas(found, 3, resume=True, reporter=told))
+        if number == 1:  # on two threads one more may have been under way
+            assert told.batches[0] == after % 24 + 1
 
 
 def test_a_replica_whose_checkpoint_is_older_catches_up(tmp_path):
