@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minidrop.captured_replicas import together
 from minidrop.checkpoint import TrainingState
 from minidrop.data.batches import Batches, ReplicaBatches, are_alike
 from minidrop.errors import check_count
@@ -181,15 +182,14 @@ def _groups(runs: list[SingleRun]) -> Iterator[tuple[list[SingleRun], Iterator[f
             yield [run], run.epoch()
         return
     if first.together is None or first.together.steps != steps:
-        first.together = ReplicaStep(steps)
+        first.together = together(steps, ReplicaBatches(batches))
     yield runs, _epoch_together(runs, first.together)
 
 
 def _epoch_together(runs: list[SingleRun], step: ReplicaStep) -> Iterator[None]:
     """Train all runs on what is left of the epoch."""
     state, sums = runs[0].state, [run.state.loss_sum for run in runs]
-    batches = ReplicaBatches([run.train for run in runs])
-    for loss in step.epoch(batches, state.epoch, state.batch, sums):
+    for loss in step.epoch(state.epoch, state.batch, sums):
         for run in runs:
             run.state.batch = run.step.tally.batches
         yield loss

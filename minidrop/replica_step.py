@@ -16,7 +16,7 @@ from minidrop.backends import Array, Draw, Workspace
 from minidrop.data.batches import ReplicaBatches
 from minidrop.fused import Block, blocks
 from minidrop.layers import Dropout, Layer
-from minidrop.optim import MaxNorm
+from minidrop.optim import MaxNorm, Optimizer
 from minidrop.training import TrainStep
 
 
@@ -25,11 +25,12 @@ class ReplicaStep:
 
     Args:
         steps: fused steps that `are_replicas`.
+        batches: what to train on.
     """
 
-    def __init__(self, steps: Sequence[TrainStep]) -> None:
-        self.steps = steps
-        self.optimizers = [step.optimizer for step in steps]
+    def __init__(self, steps: Sequence[TrainStep], batches: ReplicaBatches) -> None:
+        self.steps, self.batches = steps, batches
+        self.optimizers: Sequence[Optimizer] = [step.optimizer for step in steps]
         first = steps[0]
         self.backend, self.loss = first.model.backend, first.loss
         self.optimizer, arena = first.optimizer, first.optimizer.parameters
@@ -53,18 +54,19 @@ class ReplicaStep:
         self.input, *self.blocks = blocks(first.model) or []
         self.workspace = Workspace(xp, reuse=True)
 
-    def epoch(
-        self, batches: ReplicaBatches, epoch: int, start: int, loss_sums: Sequence[float]
-    ) -> Iterator[None]:
+    def epoch(self, epoch: int, start: int, loss_sums: Sequence[float]) -> Iterator[None]:
         """Train on the batches of `epoch` from `start` on; see `TrainStep.epoch`."""
         for step, loss_sum in zip(self.steps, loss_sums, strict=True):
             step.tally.begin(start, loss_sum)
-        for x, labels in batches.epoch(epoch, start):
-            losses = self(x, labels)
-            self.backend.count_batch(self.tallies, losses, labels.shape[1])
-            for step in self.steps:
-                step.tally.batches += 1
+        for x, labels in self.batches.epoch(epoch, start):
+            self.count(self(x, labels), labels.shape[1])
             yield None
+
+    def count(self, losses: Array, examples: int) -> None:
+        """Count a batch of so many examples for each replica."""
+        self.backend.count_batch(self.tallies, losses, examples)
+        for step in self.steps:
+            step.tally.batches += 1
 
     def __call__(self, x: Array, labels: Array) -> Array:
         """Update the models from the batches x (K, B, in), labels (K, B); return their losses (K,)."""

@@ -106,29 +106,36 @@ class ReplicaBatches:
 
     def __init__(self, each: Sequence[Batches]) -> None:
         self.each, self.first = each, each[0]
-        self.backend = self.first.backend
+        self.backend, self.dtype = self.first.backend, self.first.dtype
+        self.batch_size = self.first.batch_size
+        #: how many examples each seed has
+        self.size = self.first.size
         self._workspace = Workspace(self.backend.xp, reuse=True)
         self.inputs, self.labels = self.first.inputs, self.first.labels
         self._shift = 0
         if any(batches.inputs is not self.inputs for batches in each):  # their validation sets differ
             self.inputs = self.backend.xp.concatenate([batches.inputs for batches in each])
             self.labels = self.backend.xp.concatenate([batches.labels for batches in each])
-            self._shift = self.first.size
+            self._shift = self.size
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def order(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """In which order `epoch` takes the examples, shape (K N,): a batch of each seed, and so on."""
+        orders = [batches.order(epoch) + k * self._shift for k, batches in enumerate(self.each)]
+        cuts = range(self.batch_size, self.size, self.batch_size)
+        return np.concatenate([part.reshape(-1) for part in np.split(np.stack(orders), cuts, axis=1)])
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
         """The batches of `epoch` from batch `start` on; see `Batches.epoch`."""
-        first, backend, workspace = self.first, self.backend, self._workspace
-        size, several = first.batch_size, len(self.each)
-        orders = np.stack(
-            [b.stream.permutation(first.size, epoch) + k * self._shift for k, b in enumerate(self.each)]
-        )
-        pieces = [orders[:, i * size : (i + 1) * size] for i in range(len(first))]
-        order = backend.asarray(np.concatenate([piece.reshape(-1) for piece in pieces]))
-        for batch in range(start, len(first)):
-            rows = pieces[batch].shape[1]
-            x = workspace.array("x", (several, rows, self.inputs.shape[1]), first.dtype)
+        first, backend, workspace, several = self.first, self.backend, self._workspace, len(self.each)
+        order = backend.asarray(self.order(epoch))
+        for batch in range(start, len(self)):
+            rows = min(self.batch_size, self.size - batch * self.batch_size)
+            x = workspace.array("x", (several, rows, self.inputs.shape[1]), self.dtype)
             labels = workspace.array("labels", (several, rows), self.labels.dtype)
-            indices = order[several * batch * size :][: several * rows]
+            indices = order[several * batch * self.batch_size :][: several * rows]
             flat = x.reshape(several * rows, -1)
             backend.gather(self.inputs, indices, first.scaling, flat, workspace)
             backend.take(self.labels, indices, labels.reshape(-1))
