@@ -47,7 +47,7 @@ class CapturedReplicas(Recorder, ReplicaStep):
 def together(steps: Sequence[TrainStep], batches: ReplicaBatches) -> ReplicaStep:
     """The step of all of these models, in graphs if it can be recorded."""
     why = unrecordable(batches.backend, batches)
-    captured = CapturedReplicas(steps, batches) if not why else None
+    captured = None if why else CapturedReplicas(steps, batches)
     for step in steps:
         step.launched_by(captured, why)
     return captured or ReplicaStep(steps, batches)

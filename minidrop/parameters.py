@@ -185,8 +185,6 @@ class ParameterArena(Mapping[str, Parameter]):
         self.dtype = first.dtype
         self._parameters = dict(parameters)
         self.size = sum(parameter.size for parameter in parameters.values())
-        #: how often its memory was another: what knows addresses looks at it
-        self.moves = 0
         xp = self.backend.xp
         self.move(xp.empty(self.size, self.dtype), xp.zeros(self.size, self.dtype))
 
@@ -205,7 +203,6 @@ class ParameterArena(Mapping[str, Parameter]):
 
     def move(self, flat_values: Array, flat_gradients: Array) -> None:
         """Let these arrays of the arena's size, which get what is in the present ones, be its memory."""
-        self.moves += 1
         self.flat_values, self.flat_gradients = flat_values, flat_gradients
         values, gradients = self.views(flat_values), self.views(flat_gradients)
         for name, parameter in self.items():

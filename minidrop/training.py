@@ -103,7 +103,7 @@ class TrainStep:
         return f"one by one: {obstacle}" if obstacle else f"in CUDA graphs of {STEPS} steps"
 
     def launched_by(self, captured: Recorder | None, obstacle: str) -> None:
-        """Say with whom its kernels are launched: with those of other replicas."""
+        """Be trained along with other replicas from now on: its memory moves, and its own graphs are gone."""
         self._captured, self._obstacle = captured, obstacle
 
     def _capture(self, batches: Batches) -> CapturedStep | None:
