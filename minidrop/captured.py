@@ -28,13 +28,15 @@ STEPS = 10
 def obstacle(fused: FusedStep, batches: Batches) -> str:
     """Why the steps on `batches` cannot be recorded; nothing if they can."""
     optimizer = fused.optimizer
+    if why := unrecordable(fused.backend, batches):
+        return why
     if not fused.shares_update or optimizer.formula() is None:
         return f"there is no kernel for this {type(optimizer).__name__}"
     if any(type(projection) is not MaxNorm for projection in optimizer.projections):
         return "a projection is the user's own"
     if any(block.dropout and block.dropout.is_given for block in (fused.input, *fused.blocks)):
         return "a mask is given"
-    return unrecordable(fused.backend, batches)
+    return ""
 
 
 def unrecordable(backend: Backend, batches: Batches | ReplicaBatches) -> str:
