@@ -41,16 +41,17 @@ class ReplicaStep:
         for k, step in enumerate(steps):
             step.optimizer.parameters.move(values[k], gradients[k])
             step.tally.array = self.tallies[k]  # type: ignore[attr-defined]
-        for name in self.optimizer.slots:
-            slot = xp.empty(shape, arena.dtype)
+        slots = [xp.empty(shape, arena.dtype) for _ in self.optimizer.slots]
+        for name, slot in zip(self.optimizer.slots, slots, strict=True):
             for k, optimizer in enumerate(self.optimizers):
                 slot[k] = optimizer.state[name]
                 optimizer.state[name] = slot[k]
         views = {name: (where, (len(steps), *arena[name].shape)) for name, where in arena.slices().items()}
-        self.values, self.gradients = (
+        self.values, self.gradients, self.first_slots = (
             {name: flat[:, where].reshape(shape) for name, (where, shape) in views.items()}
-            for flat in (values, gradients)
+            for flat in (values, gradients, [*slots, values][0])  # without a slot: the weights
         )
+        self.may_add = self.backend.records and not any(step.gradients for step in steps)
         self.input, *self.blocks = blocks(first.model) or []
         self.workspace = Workspace(xp, reuse=True)
 
@@ -72,19 +73,22 @@ class ReplicaStep:
         """Update the models from the batches x (K, B, in), labels (K, B); return their losses (K,)."""
         self._forward(x)
         logits = self.blocks[-1].output
-        dz = self._array("gradient", -1, logits.shape)
+        dz = self.blocks[-1].gradient = self._array("gradient", -1, logits.shape)
         scale = self.loss.scale(labels.shape[1])
         losses = self.backend.softmax_cross_entropy(logits, labels, scale, dz, self.workspace)
         chain = [self.input, *self.blocks]
-        for i in reversed(range(1, len(chain))):
-            self._gradients(chain[i], chain[i - 1].output, dz)
-            if i > 1:
-                dz = self._backward(i - 1, chain[i - 1], chain[i], dz)
-        self.optimizer.replicas = len(self.steps)  # it updates them all
-        self.optimizer.step()
-        self.optimizer.replicas = 1
-        for optimizer in self.optimizers[1:]:
+        for i in reversed(range(1, len(self.blocks))):
+            self._backward(i, chain[i], chain[i + 1])
+        for optimizer in self.optimizers:
             optimizer.advance()
+        accumulated = {
+            block.weight_name
+            for below, block in zip(chain, self.blocks, strict=False)
+            if self._gradients(block, below.output)
+        }
+        self.optimizer.replicas = len(self.steps)  # it updates them all
+        self.optimizer.step_share(0, 1, frozenset(accumulated))
+        self.optimizer.replicas = 1
         return losses
 
     def _forward(self, x: Array) -> None:
@@ -128,28 +132,35 @@ class ReplicaStep:
         draw = Draw(dropout.stream, step, threshold, keep, numbers=numbers, replicas=True)
         return draw if per_element else self.backend.drawn(draw)
 
-    def _backward(self, i: int, below: Block, block: Block, dz: Array) -> Array:
+    def _backward(self, i: int, below: Block, block: Block) -> None:
         """The gradient of the block `below`, number i, from that of the one above it."""
-        dy, y = self._array("gradient", i, below.activation.shape), below.activation
-        self.backend.matmul(dz, self.values[block.weight_name], out=dy)
+        y = below.activation
+        dy = below.gradient = self._array("gradient", i, y.shape)
+        self.backend.matmul(block.gradient, self.values[block.weight_name], out=dy)
         if below.is_rectified:
             self.backend.relu_dropout_backward(dy, y, below.scale, self.workspace)
-            return dy
+            return
         if below.keep is not None:
             dy *= below.keep
             if below.scale != 1:
                 dy *= below.scale
-        if below.unit is None:
-            return dy
-        dz = self._array("gradient of unit", i, dy.shape)
-        below.unit.gradient(dy, y, dz)
-        return dz
+        if below.unit is not None:
+            below.gradient = self._array("gradient of unit", i, dy.shape)
+            below.unit.gradient(dy, y, below.gradient)
 
-    def _gradients(self, block: Block, x: Array, dz: Array) -> None:
-        """dW = dzᵀ x, db = Σ_batch dz."""
-        self.backend.matmul(dz.transpose(0, 2, 1), x, out=self.gradients[block.weight_name])
+    def _gradients(self, block: Block, x: Array) -> bool:
+        """dW = dzᵀ x, db = Σ_batch dz; whether dW is added to v instead, as in `FusedStep`."""
+        dz, name = block.gradient, block.weight_name
         if block.bias_name in self.gradients:
             self.backend.column_sums(dz, self.gradients[block.bias_name])
+        if self.may_add and self.optimizer.rule(name) is not None:
+            coefficients = self.optimizer.coefficients(name)
+            if self.backend.accumulate(coefficients, dz, x, self.first_slots[name]):
+                for optimizer in self.optimizers:
+                    optimizer.parameters[name].without_gradient = True
+                return True
+        self.backend.matmul(dz.transpose(0, 2, 1), x, out=self.gradients[name])
+        return False
 
     def _array(self, name: str, i: int, shape: tuple[int, ...]) -> Array:
         return self.workspace.array(f"{name} {i}", shape, self.optimizer.parameters.dtype)

@@ -54,6 +54,7 @@ class TrainStep:
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
+        self.gradients = gradients
         chain = blocks(model) if fused and type(loss) is SoftmaxCrossEntropy else None
         #: how far the epoch is
         self.tally = model.backend.tally()

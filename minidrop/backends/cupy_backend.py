@@ -100,7 +100,8 @@ class CupyBackend(Backend):
         """See `Backend.accumulate`."""
         assert self._cublas is not None
         self._cublas.tf32 = self.tf32
-        return self._cublas.product(a.T, b, c, coefficients)
+        transposed = a.T if a.ndim == 2 else a.transpose(0, 2, 1)
+        return self._cublas.product(transposed, b, c, coefficients)
 
     def record(self, work: Callable[[], object]) -> Any:
         """See `Backend.record`; a CUDA graph."""

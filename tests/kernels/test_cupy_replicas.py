@@ -11,7 +11,7 @@ from tolerances import TRAINING_PATH
 import minidrop as md
 from minidrop.data import Batches, Examples
 from minidrop.data.batches import ReplicaBatches, are_alike
-from minidrop.errors import Interrupted
+from minidrop.errors import Interrupted, UsageError
 from minidrop.optim import Group
 from minidrop.replica_step import ReplicaStep, are_replicas
 
@@ -116,6 +116,26 @@ def trained(one):
 def test_kernels_of_several_replicas(device):
     checks.check_replicas(device, "float32", seed=0)
     checks.check_replicas(device, "float64", seed=1)
+
+
+def test_gradients_are_there_if_they_were_asked_for(device):
+    def gradients(asked):
+        made = [replica(device, seed) for seed in SEEDS]
+        for one in made if asked else ():
+            one.step.gradients = True
+        batches = ReplicaBatches([one.train for one in made])
+        ReplicaStep([one.step for one in made], batches)(*next(batches.epoch(0)))
+        return [one.step.model[4].weight.grad for one in made]
+
+    asked = gradients(True)
+    for seed, found in zip(SEEDS, asked, strict=True):
+        single = replica(device, seed)
+        step = md.TrainStep(single.step.model, single.step.loss, single.step.optimizer, gradients=True)
+        step(*next(single.train.epoch(0)))
+        assert_same(device, [device.to_host(found)], [device.to_host(single.step.model[4].weight.grad)])
+    if device.records:
+        with pytest.raises(UsageError, match="added the gradient to the velocity"):
+            gradients(False)
 
 
 def test_masks_and_shuffles_are_those_of_numpy_bit_for_bit(device):
