@@ -81,9 +81,11 @@ def fit_replicas(
 ) -> list[TrainingState]:
     """Train several runs at once, such as one configuration's with several seeds; return their histories.
 
-    They have nothing to do with one another, so each is the run that `fit` makes of it: on NumPy a thread
+    They have nothing to do with one another, so each is the run that `fit` makes of it. On NumPy a thread
     takes one batch of whichever run is waiting, with its products to itself, and the bits are those of a run
-    on one thread. No run begins an epoch before all have ended the one before.
+    on one thread. On a device one step trains them all, to rounding, if they are fused chains that differ in
+    their seeds s, s + 1, ... alone; otherwise they take turns. No run begins an epoch before all have ended
+    the one before.
 
     Args:
         replicas: the runs, each with a model, an optimizer, batches and a checkpoint file of its own.

@@ -170,7 +170,7 @@ def are_replicas(steps: Sequence[TrainStep]) -> bool:
     """Whether a `ReplicaStep` can take these: there are kernels, and they differ in their seeds, s + k."""
     first = steps[0]
     optimizer, projections = first.optimizer, first.optimizer.projections
-    if len(steps) == 1 or not first.model.backend.has_kernels or optimizer.formula() is None:
+    if len(steps) == 1 or not first.model.backend.takes_replicas or optimizer.formula() is None:
         return False
     if len(projections) > 1 or any(type(projection) is not MaxNorm for projection in projections):
         return False

@@ -32,6 +32,8 @@ class Backend:
     values_are_cheap: bool = False
     #: whether `update` and `numbers` are there, so that an optimizer's step need not be array operations
     has_kernels: bool = False
+    #: whether operations take an axis of replicas, so that one step trains several models
+    takes_replicas: bool = False
     #: whether `record` is there
     records: bool = False
     #: whose matrix products a training step uses, where there is a choice

@@ -44,6 +44,7 @@ class CupyBackend(Backend):
 
     name = "cupy"
     has_kernels = True
+    takes_replicas = True
 
     def __init__(self) -> None:
         try:
