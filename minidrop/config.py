@@ -59,7 +59,7 @@ class TrainConfig:
     batch_size: int = _key(32, "Examples in a batch.")
     drop_last: bool = _key(False, "Leave out a last batch that is smaller.")
     seed: int = _key(0, "Of initial weights, masks, shuffles and the validation split.")
-    replicas: int = _key(1, "How many seeds, from --seed on, to train at once: mean and spread.")
+    replicas: int = _key(1, "How many seeds (seed, seed + 1, ...) to train at once: mean and spread.")
     dtype: str = _key("float32", "float32 or float64.")
     backend: str | None = _key(None, "numpy or cupy; else MINIDROP_BACKEND, else numpy.")
     tf32: bool = _key(False, "Let a GPU round the factors of float32 products to TF32: faster, less exact.")
