@@ -38,8 +38,8 @@ def train(
 ) -> None:
     """Train a network and write a run folder with its weights, history and curves.
 
-    With --replicas K it trains K seeds at once, each in a folder of its own
-    in there, and the folder's history and summary are means with spreads.
+    Replicas are several seeds, trained at once, each with a folder of its own
+    in the run folder, whose history and summary are means with spreads.
 
     Without options it learns the embedded digits. A preset changes the
     defaults, a configuration file the preset, and options change both.
