@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.harness import DisagreementError, Pace
+from benchmarks.harness import DisagreementError, Pace, finds_gpu
 from benchmarks.results import RESULTS, Benchmark
 
 NAMES = ("train_step", "batch_vs_loop", "optimizers", "dropout", "scaling", "epoch", "operations")
@@ -21,7 +21,7 @@ def benchmark(name: str) -> Benchmark:
 
 
 def main(
-    name: Annotated[str, typer.Argument(help=f"{', '.join(NAMES)}; or all, list, report.")] = "list",
+    name: Annotated[str, typer.Argument(help=f"{', '.join(NAMES)}, gpu; or all, list, report.")] = "list",
     quick: Annotated[bool, typer.Option(help="Small sizes and no repetitions: does it all run?")] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Blocks of each contestant.")] = 15,
     seconds: Annotated[float, typer.Option(min=0.001, help="Length of a block.")] = 0.3,
@@ -40,7 +40,12 @@ def main(
 
         console.print(*write(), sep="\n")
         return
-    if name != "all" and name not in NAMES:
+    if name == "gpu" and not finds_gpu("cupy"):
+        from benchmarks.gpu import NEEDS
+
+        typer.echo(NEEDS, err=True)
+        raise typer.Exit(2)
+    if name not in ("all", "gpu", *NAMES):
         raise typer.BadParameter(f"there is no benchmark {name!r}; there are {', '.join(NAMES)}")
     pace = Pace(1, 0.002, threads) if quick else Pace(rounds, seconds, threads)
     command = "python -m benchmarks " + " ".join(sys.argv[1:])

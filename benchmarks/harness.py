@@ -26,6 +26,7 @@ import numpy as np
 ASK_FOR_GPU = {
     "cupy": "import cupy; assert cupy.cuda.runtime.getDeviceCount()",
     "torch": "import torch; assert torch.cuda.is_available()",
+    "jax": "import jax; assert jax.default_backend() == 'gpu'",
 }
 
 

@@ -3,7 +3,7 @@
 from minidrop import data, probes
 from minidrop.backends import Scaling, get_backend, set_backend, using_backend
 from minidrop.errors import MinidropError
-from minidrop.fitting import fit
+from minidrop.fitting import fit, fit_replicas
 from minidrop.initializers import (
     Constant,
     FanIn,
@@ -45,6 +45,7 @@ from minidrop.optim import (
     SGDHinton,
     schedules,
 )
+from minidrop.single_run import Replica
 from minidrop.training import TrainStep, evaluate
 
 __version__ = "0.1.0"
@@ -74,6 +75,7 @@ __all__ = [
     "Normal",
     "RMSprop",
     "ReLU",
+    "Replica",
     "SGDHinton",
     "Scaled",
     "Scaling",
@@ -91,6 +93,7 @@ __all__ = [
     "data",
     "evaluate",
     "fit",
+    "fit_replicas",
     "get_backend",
     "probes",
     "schedules",

@@ -4,7 +4,7 @@ import functools
 import inspect
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,12 +38,15 @@ def train(
 ) -> None:
     """Train a network and write a run folder with its weights, history and curves.
 
+    Replicas are several seeds, trained at once, each with a folder of its own
+    in the run folder, whose history and summary are means with spreads.
+
     Without options it learns the embedded digits. A preset changes the
     defaults, a configuration file the preset, and options change both.
     """
     from minidrop.config import resolve
     from minidrop.progress import make_reporter, silent
-    from minidrop.runs import Run, open_run
+    from minidrop.replicas import make_run, open_run
 
     explicit = {key: value for key, value in options.items() if value is not None}
     if run == "":
@@ -56,37 +59,74 @@ def train(
         this = open_run(run, explicit)
     else:
         chosen = resolve(explicit, file=config, preset=preset)
-        this = Run(chosen, None if run is None else Path(run))
+        this = make_run(chosen, None if run is None else Path(run))
         this.create()
-    size = this.model.parameters().size
-    typer.echo(f"{this.dataset.name}: {this.train.size} training examples, {size:,} parameters")
+    seeds = _seeds(this)
+    first, each = seeds[0], f" in each of {len(seeds)} replicas" if len(seeds) > 1 else ""
+    size = first.model.parameters().size
+    typer.echo(f"{first.dataset.name}: {first.train.size} training examples, {size:,} parameters{each}")
     typer.echo(f"run folder: {this.folder}")
     since = time.perf_counter()
     try:
-        state, result = this.execute(resume=resume, reporter=silent if quiet else make_reporter())
+        outcome = this.execute(resume=resume, reporter=silent if quiet else make_reporter())
     except (Interrupted, KeyboardInterrupt) as error:
         what = str(error) or "interrupted"
         raise Interrupted(f"{what}; go on with: minidrop train --resume --run {this.folder}") from None
-    _summary(this, state, time.perf_counter() - since)
-    typer.echo(f"test {result}")
+    _summary(this, time.perf_counter() - since)
+    _results("test", seeds, [result for _, result in _each(outcome)])
 
 
-def _summary(this: Any, state: Any, seconds: float) -> None:
+def _seeds(this: Any) -> list[Any]:
+    """The runs of a run: one for each seed, or itself."""
+    return getattr(this, "runs", [this])
+
+
+def _each(outcome: Any) -> list[Any]:
+    """What came of each run."""
+    return outcome if isinstance(outcome, list) else [outcome]
+
+
+def _summary(this: Any, seconds: float) -> None:
     from rich.table import Table
 
-    row = state.history[state.best_epoch - 1]
+    states = [run.state for run in _seeds(this)]
+    rows = [state.history[state.best_epoch - 1] for state in states]
+
+    def all_of(numbers: Iterable[Any]) -> str:
+        return ", ".join(map(str, dict.fromkeys(numbers)))
+
     table = Table("", "", show_header=False, title="summary", title_justify="left")
-    table.add_row("epochs", f"{state.epoch}, weights of epoch {state.best_epoch}")
-    table.add_row("training", f"{seconds:.1f} s, {row['step']} steps to that epoch")
-    if this.step.launches:
-        table.add_row("launches", this.step.launches)
-    table.add_row("train loss", f"{row['train_loss']:.4f} (with dropout)")
+    table.add_row("epochs", f"{states[0].epoch}, weights of epoch {all_of(s.best_epoch for s in states)}")
+    table.add_row("training", f"{seconds:.1f} s, {all_of(row['step'] for row in rows)} steps to that epoch")
+    if launches := _seeds(this)[0].step.launches:
+        table.add_row("launches", launches)
+    table.add_row("train loss", f"{_mean([row['train_loss'] for row in rows], 4)} (with dropout)")
     for part in ("validation", "test"):
-        if row[f"{part}_loss"] is not None:
-            table.add_row(f"{part} loss, error", f"{row[f'{part}_loss']:.4f}, {row[f'{part}_error']:.2f} %")
-    table.add_row("largest row norm", f"{row['largest_row_norm']:.3f}")
+        if rows[0][f"{part}_loss"] is not None:
+            loss, error = ([row[f"{part}_{name}"] for row in rows] for name in ("loss", "error"))
+            table.add_row(f"{part} loss, error", f"{_mean(loss, 4)}, {_mean(error, 2)} %")
+    table.add_row("largest row norm", _mean([row["largest_row_norm"] for row in rows], 3))
     table.add_row("figure", str(this.folder / "curves.png"))
     _show(table)
+
+
+def _mean(values: list[float], digits: int) -> str:
+    """The number, or the mean of several with its 95 % interval."""
+    from minidrop.intervals import interval
+
+    mean, half = interval(values)
+    return f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if len(values) > 1 else "")
+
+
+def _results(part: str, seeds: list[Any], results: list[Any]) -> None:
+    """A line for the run, or one for each seed and one for their mean."""
+    if len(results) == 1:
+        typer.echo(f"{part} {results[0]}")
+        return
+    for run, result in zip(seeds, results, strict=True):
+        typer.echo(f"seed {run.config.seed}: {part} {result}")
+    error = _mean([result.error for result in results], 2)
+    typer.echo(f"{part} error {error} % (mean of {len(results)} seeds and its 95 % interval)")
 
 
 def _show(table: Any) -> None:
@@ -163,14 +203,14 @@ def evaluate(
     backend: Annotated[str | None, typer.Option(help="numpy, numba or cupy, if not the run's.")] = None,
 ) -> None:
     """Evaluate the weights of a run: the best of its epochs, or the last."""
-    from minidrop.runs import open_run
+    from minidrop.replicas import open_run
 
     changes = {"data_dir": data_dir, "backend": backend}
     this = open_run(run, {key: value for key, value in changes.items() if value is not None}, tuple(changes))
     this.load_weights()
-    result = this.evaluate(part)
-    typer.echo(f"{part} loss {result.loss:.4f}")
-    typer.echo(f"{part} {result}")
+    results = _each(this.evaluate(part))
+    typer.echo(f"{part} loss {_mean([result.loss for result in results], 4)}")
+    _results(part, _seeds(this), results)
 
 
 @app.command()

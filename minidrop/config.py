@@ -59,6 +59,7 @@ class TrainConfig:
     batch_size: int = _key(32, "Examples in a batch.")
     drop_last: bool = _key(False, "Leave out a last batch that is smaller.")
     seed: int = _key(0, "Of initial weights, masks, shuffles and the validation split.")
+    replicas: int = _key(1, "How many seeds (seed, seed + 1, ...) to train at once: mean and spread.")
     dtype: str = _key("float32", "float32 or float64.")
     backend: str | None = _key(None, "numpy, numba or cupy; else MINIDROP_BACKEND, else numpy.")
     tf32: bool = _key(False, "Let a GPU round the factors of float32 products to TF32: faster, less exact.")
@@ -75,11 +76,11 @@ class TrainConfig:
                 f"dropout has {len(drops)} numbers, but {self.layers} has {len(sizes) - 1} layers with an "
                 "input to drop from; give one number for all, or one for each"
             )
-        for name in ("epochs", "batch_size", "checkpoint_every"):
+        for name in ("epochs", "batch_size", "checkpoint_every", "replicas"):
             check_count(name.replace("_", " "), getattr(self, name))
         check_count("validation", self.validation, 0)
         check_count("threads", self.threads, 0)
-        check_seed(self.seed)
+        check_seed(check_count("seed", self.seed, 0) + self.replicas - 1)
         if self.lr is not None:
             check_range("lr", self.lr, 0)
         if self.momentum is not None:

@@ -38,6 +38,7 @@ class Block:
 
     linear: Linear | None = None
     weight_name: str = ""
+    bias_name: str = ""
     unit: Activation | None = None
     dropout: Dropout | None = None
     # of the present step
@@ -75,7 +76,7 @@ def blocks(model: Layer) -> list[Block] | None:
         if type(layer) is Linear:
             if last.linear is not None and last.linear.out_features != layer.in_features:
                 return None  # the layers say it better
-            chain.append(Block(layer, f"{name}.weight"))
+            chain.append(Block(layer, f"{name}.weight", f"{name}.bias"))
         elif type(layer) in UNITS and last.linear and not last.unit and not last.dropout:
             last.unit = cast(Activation, layer)
         elif type(layer) is Dropout and last.dropout is None:

@@ -185,11 +185,8 @@ class ParameterArena(Mapping[str, Parameter]):
         self.dtype = first.dtype
         self._parameters = dict(parameters)
         self.size = sum(parameter.size for parameter in parameters.values())
-        self.flat_values: Array = self.backend.xp.empty(self.size, self.dtype)
-        self.flat_gradients: Array = self.backend.xp.zeros(self.size, self.dtype)
-        values, gradients = self.views(self.flat_values), self.views(self.flat_gradients)
-        for name, parameter in parameters.items():
-            parameter.move_into(self, values[name], gradients[name])
+        xp = self.backend.xp
+        self.move(xp.empty(self.size, self.dtype), xp.zeros(self.size, self.dtype))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ParameterArena":
         """An arena over copies of the parameters: those of the model that is copied along, if it is."""
@@ -203,6 +200,13 @@ class ParameterArena(Mapping[str, Parameter]):
 
     def __len__(self) -> int:
         return len(self._parameters)
+
+    def move(self, flat_values: Array, flat_gradients: Array) -> None:
+        """Let these arrays of the arena's size, which get what is in the present ones, be its memory."""
+        self.flat_values, self.flat_gradients = flat_values, flat_gradients
+        values, gradients = self.views(flat_values), self.views(flat_gradients)
+        for name, parameter in self.items():
+            parameter.move_into(self, values[name], gradients[name])
 
     def slices(self) -> dict[str, slice]:
         """Where in the flat arrays each parameter lies."""

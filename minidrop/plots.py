@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minidrop.checkpoint import Row, replacing
 
 #: colour-blind safe (Okabe & Ito 2008)
@@ -15,8 +17,10 @@ def plot_history(
 ) -> None:
     """Write loss, error, learning rate with momentum, and the largest row norm by epoch to a PNG at `path`.
 
+    Of several seeds, the mean with a band of one standard deviation to either side.
+
     Args:
-        history: the rows of `TrainingState.history`, at least one.
+        history: the rows of `TrainingState.history`, or `mean_row`s of several, at least one.
         path: where to write.
         title: above the figure.
         limit: the largest row norm allowed, drawn as a line.
@@ -36,6 +40,9 @@ def plot_history(
         if all(value is None for value in values):
             return None
         marker = "o" if len(values) < 3 else None
+        if f"{key}_std" in history[0]:
+            mean, std = np.array(values), np.array([row[f"{key}_std"] for row in history])
+            axes.fill_between(epochs, mean - std, mean + std, color=COLOURS[colour], alpha=0.2, linewidth=0)
         return axes.plot(epochs, values, label=label, color=COLOURS[colour], marker=marker, **style)[0]
 
     curve(loss, "train_loss", "train (with its noise)", "train")

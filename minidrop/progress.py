@@ -46,16 +46,17 @@ silent: Reporter = _Silent()
 
 
 def describe(row: Row) -> str:
-    """An epoch in one line.
+    """An epoch in one line; of several seeds it is their mean with the standard deviation.
 
     >>> describe({"epoch": 3, "train_loss": 0.25, "validation_error": None, "test_error": 2.5})
     'epoch 3  train loss 0.2500  test error 2.50 %'
     """
     parts = [f"epoch {row['epoch']}", f"train loss {row['train_loss']:.4f}"]
     for name in ("validation", "test"):
-        error = row.get(f"{name}_error")
+        error, std = row.get(f"{name}_error"), row.get(f"{name}_error_std")
         if error is not None:
-            parts.append(f"{name} error {error:.2f} %")
+            spread = "" if std is None else f" (std {std:.2f})"
+            parts.append(f"{name} error {error:.2f} %{spread}")
     return "  ".join(parts)
 
 

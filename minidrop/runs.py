@@ -9,11 +9,7 @@ curves.png              loss, error, learning rate and momentum, largest row nor
 summary.json            the result
 """
 
-import csv
-import io
-import json
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +20,35 @@ from minidrop.building import (
     build_schedules,
     check_fit,
 )
-from minidrop.checkpoint import TrainingState, load_weights, replacing, save_weights
-from minidrop.config import TrainConfig, from_dict, read_config
+from minidrop.checkpoint import Row, TrainingState, load_weights, save_weights
+from minidrop.config import TrainConfig
 from minidrop.data.batches import Batches
 from minidrop.data.datasets import Dataset, Examples, load, split
 from minidrop.errors import ArgumentError, ArrayError, CheckpointError, DivergenceError, check_choice
-from minidrop.fitting import fit
+from minidrop.fitting import fit_replicas
 from minidrop.layers import Sequential
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.plots import plot_history
 from minidrop.progress import Reporter, silent
+from minidrop.run_folder import RESUMABLE, create_folder, read_changed, write_history, write_json
+from minidrop.single_run import Replica
 from minidrop.threads import limited
 from minidrop.training import Evaluation, TrainStep, evaluate
-from minidrop.versions import versions
 
-#: what may change when a run is resumed, since the weights so far do not depend on it
-RESUMABLE = ("epochs", "checkpoint_every", "data_dir")
 #: what makes a model of a configuration
 Builder = Callable[[TrainConfig], Sequential]
 #: examples that are evaluated at a time
 EVALUATION_BATCH = 1000
-HOLDS_ANOTHER = "{} holds another run: choose another folder with --run, or go on with that run by --resume"
 
 
 class Run:
     """A configuration with its objects, in a folder.
 
     Args:
-        config: every choice.
+        config: every choice, for one seed; `minidrop.replicas` has what trains several.
         folder: where the run is written; by default the next free one of runs/DATASET-001, -002, ...
         build: what makes the model of the configuration, if not `build_model`.
+        dataset: the configuration's, if it is loaded already.
 
     Raises:
         ArgumentError, DataError, BackendError: if the configuration cannot be built.
@@ -62,14 +57,21 @@ class Run:
     folder: Path
 
     def __init__(
-        self, config: TrainConfig, folder: Path | None = None, *, build: Builder | None = None
+        self,
+        config: TrainConfig,
+        folder: Path | None = None,
+        *,
+        build: Builder | None = None,
+        dataset: Dataset | None = None,
     ) -> None:
         self.config = config
-        self._config_changed = False
+        self.config_changed = False
         if folder is not None:
             self.folder = folder
         self.state = TrainingState()
-        self.dataset: Dataset = load(config.dataset, config.data_dir)
+        if config.replicas != 1:
+            raise ArgumentError(f"a run has one seed, not {config.replicas} replicas: leave replicas out")
+        self.dataset: Dataset = dataset or load(config.dataset, config.data_dir)
         check_fit(config, self.dataset)
         self.model: Sequential = (build or build_model)(config)
         optimizer = build_optimizer(config, self.model)
@@ -104,21 +106,7 @@ class Run:
         Raises:
             CheckpointError: if the folder holds a run already, or cannot be written to.
         """
-        if not hasattr(self, "folder"):
-            self.folder = _claim_next_folder(self.config.dataset)
-        if (self.folder / "checkpoint.safetensors").exists():
-            raise CheckpointError(HOLDS_ANOTHER.format(self.folder))
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with open(self.folder / "config.json", "x", encoding="utf-8") as file:
-                file.write(_json(self.config.to_dict()))
-        except FileExistsError:
-            if not (self.folder / "config.json").exists():
-                raise CheckpointError(f"{self.folder} is a file; a run needs a folder") from None
-            raise CheckpointError(HOLDS_ANOTHER.format(self.folder)) from None
-        except OSError as error:
-            raise CheckpointError(f"cannot make the run folder {self.folder}: {error.strerror}") from None
-        self._write("versions.json", _json(versions()))
+        self.folder = create_folder(getattr(self, "folder", None), self.config)
 
     def execute(
         self, *, resume: bool = False, reporter: Reporter = silent, plot: bool = True
@@ -134,37 +122,33 @@ class Run:
             CheckpointError: if the folder cannot be written to, or cannot be resumed from.
             DivergenceError, Interrupted: as `fit`; what was learnt until then is in the folder.
         """
-        try:
-            self.model.backend.tf32 = self.config.tf32
-            with limited(self.config.threads):
-                state = self._fit(resume, reporter)
-        except DivergenceError:
-            if self.state.history and plot:
-                self.plot()
-            raise
-        save_weights(self.folder / "model.safetensors", self.model.mean_network())
-        result = self.evaluate("test")
-        summary = {"best_epoch": state.best_epoch, "last_epoch": state.history[-1], "test": result._asdict()}
-        self._write("summary.json", _json(summary))
-        if plot:
-            self.plot()
-        return state, result
+        train_runs([self], resume=resume, reporter=reporter, plot=plot)
+        return self.state, self.finish(plot)
 
-    def _fit(self, resume: bool, reporter: Reporter) -> TrainingState:
-        return fit(
+    def replica(self, name: str = "") -> Replica:
+        """The run as `fit_replicas` takes it."""
+        return Replica(
             self.step,
             self.train,
-            self.config.epochs,
             validation=self.evaluation("validation"),
             test=self.evaluation("test"),
             schedules=self.schedules,
             checkpoint=self.folder / "checkpoint.safetensors",
-            checkpoint_every=self.config.checkpoint_every,
-            on_save=self._saved,
-            resume=resume,
             config=self.config.to_dict(),
-            reporter=reporter,
+            on_save=self._saved,
+            name=name,
         )
+
+    def finish(self, plot: bool = True) -> Evaluation:
+        """Write the results of the trained model into the folder, and return how the test set is done."""
+        state = self.state
+        save_weights(self.folder / "model.safetensors", self.model.mean_network())
+        result = self.evaluate("test")
+        summary = {"best_epoch": state.best_epoch, "last_epoch": state.history[-1], "test": result._asdict()}
+        write_json(self.folder / "summary.json", summary)
+        if plot:
+            self.plot()
+        return result
 
     def evaluate(self, part: str) -> Evaluation:
         """How the model does on the train, validation or test examples.
@@ -193,30 +177,37 @@ class Run:
 
     def _saved(self, state: TrainingState) -> None:
         self.state = state
-        if self._config_changed:  # by a resume, which has been accepted if it comes here
-            self._write("config.json", _json(self.config.to_dict()))
-            self._config_changed = False
-        if not state.history:
-            return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, state.history[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(state.history)
-        self._write("history.csv", text.getvalue())
+        if self.config_changed:  # by a resume, which has been accepted if it comes here
+            write_json(self.folder / "config.json", self.config.to_dict())
+            self.config_changed = False
+        if state.history:
+            write_history(self.folder / "history.csv", state.history)
 
     def plot(self) -> None:
         """Draw curves.png."""
-        config = self.config
-        root = config.limit**0.5 if config.limit_kind == "squared" else config.limit
-        shown = root if config.limit and not config.match_paper and len(config.layer_sizes()) > 2 else None
-        title = (
-            f"{config.dataset}, {config.layers} {config.unit}, dropout {config.dropout}, seed {config.seed}"
-        )
-        plot_history(self.state.history, self.folder / "curves.png", title=title, limit=shown)
+        plot_run(self.config, self.state.history, self.folder / "curves.png", f"seed {self.config.seed}")
 
-    def _write(self, name: str, text: str) -> None:
-        with replacing(self.folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+
+def train_runs(
+    runs: Sequence[Run], *, resume: bool = False, reporter: Reporter = silent, plot: bool = True
+) -> None:
+    """Train runs that differ in their seeds alone, at once; see `Run.execute`."""
+    config = runs[0].config
+    try:
+        runs[0].model.backend.tf32 = config.tf32
+        with limited(config.threads):
+            fit_replicas(
+                [run.replica(f"seed {run.config.seed}" if len(runs) > 1 else "") for run in runs],
+                config.epochs,
+                checkpoint_every=config.checkpoint_every,
+                resume=resume,
+                reporter=reporter,
+            )
+    except DivergenceError:
+        for run in runs:
+            if run.state.history and plot:
+                run.plot()
+        raise
 
 
 def open_run(
@@ -231,39 +222,15 @@ def open_run(
     Raises:
         CheckpointError: if there is no run, or a change would make it another run.
     """
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"there is no run in {folder}: it has no config.json")
-    config = from_dict(read_config(folder / "config.json"), str(folder / "config.json"))
-    changes = dict(explicit or {})
-    if changes.get("data_dir") is not None:
-        changes["data_dir"] = str(Path(changes["data_dir"]).absolute())
-    changed = from_dict(config.to_dict() | changes)
-    for key, value in changed.to_dict().items():
-        before = getattr(config, key)
-        if value != before and key not in changeable:
-            raise CheckpointError(
-                f"{folder} is a run with {key} {before}; it cannot go on with {value}: start a new run, or "
-                f"leave {key} out"
-            )
-    run = Run(changed, folder, build=build)
-    run._config_changed = changed != config
+    config, changed = read_changed(Path(folder), explicit, changeable)
+    run = Run(config, Path(folder), build=build)
+    run.config_changed = changed
     return run
 
 
-def _claim_next_folder(dataset: str, root: Path = Path("runs")) -> Path:
-    """Make the first of runs/DATASET-001, -002, ... that does not exist, whoever else is doing the same."""
-    for number in count(1):
-        folder = root / f"{dataset}-{number:03}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise CheckpointError(f"cannot make the run folder {folder}: {error.strerror}") from None
-        return folder
-    raise AssertionError("count() does not end")
-
-
-def _json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, indent=2) + "\n"
+def plot_run(config: TrainConfig, history: Sequence[Row], path: Path, of: str) -> None:
+    """Draw curves.png."""
+    root = config.limit**0.5 if config.limit_kind == "squared" else config.limit
+    shown = root if config.limit and not config.match_paper and len(config.layer_sizes()) > 2 else None
+    title = f"{config.dataset}, {config.layers} {config.unit}, dropout {config.dropout}, {of}"
+    plot_history(history, path, title=title, limit=shown)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from minidrop.backends import Array
-from minidrop.captured import STEPS, CapturedStep, obstacle
+from minidrop.captured import STEPS, CapturedStep, Recorder, obstacle
 from minidrop.data.batches import Batches
 from minidrop.errors import UsageError
 from minidrop.fused import FusedStep, blocks, buffers
@@ -54,11 +54,12 @@ class TrainStep:
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
+        self.gradients = gradients
         chain = blocks(model) if fused and type(loss) is SoftmaxCrossEntropy else None
         #: how far the epoch is
         self.tally = model.backend.tally()
         self._fused = None if chain is None else FusedStep(model, chain, loss, optimizer, gradients)
-        self._captured: CapturedStep | None = None
+        self._captured: Recorder | None = None
         self._obstacle = "there was no epoch yet"
 
     @property
@@ -102,6 +103,10 @@ class TrainStep:
         obstacle = self._obstacle or (self._captured.obstacle if self._captured else "")
         return f"one by one: {obstacle}" if obstacle else f"in CUDA graphs of {STEPS} steps"
 
+    def launched_by(self, captured: Recorder | None, obstacle: str) -> None:
+        """Be trained along with other replicas from now on: its memory moves, and its own graphs are gone."""
+        self._captured, self._obstacle = captured, obstacle
+
     def _capture(self, batches: Batches) -> CapturedStep | None:
         """The step that finds `batches` by itself on the device, if there can be one."""
         if self._fused is None:
@@ -110,9 +115,10 @@ class TrainStep:
         self._obstacle = obstacle(self._fused, batches)
         if self._obstacle:
             return None
-        if self._captured is None or self._captured.batches is not batches:
-            self._captured = CapturedStep(self._fused, batches, self.tally)
-        return self._captured
+        captured = self._captured
+        if not isinstance(captured, CapturedStep) or captured.batches is not batches:
+            captured = self._captured = CapturedStep(self._fused, batches, self.tally)
+        return captured
 
 
 class Evaluation(NamedTuple):

@@ -7,6 +7,7 @@ definition in this file.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -31,6 +32,8 @@ class Backend:
     values_are_cheap: bool = False
     #: whether `update` and `numbers` are there, so that an optimizer's step need not be array operations
     has_kernels: bool = False
+    #: whether operations take an axis of replicas, so that one step trains several models
+    takes_replicas: bool = False
     #: whether `record` is there
     records: bool = False
     #: whose matrix products a training step uses, where there is a choice
@@ -60,6 +63,13 @@ class Backend:
         """Call job(0) ... job(shares - 1), at the same time where the backend has threads for it."""
         for share in range(shares):
             job(share)
+
+    def side_by_side(self, job: Callable[[int], object], most: int) -> None:
+        """Call job(0), job(1), ... at the same time, one in each thread, at most `most` of them.
+
+        For work that takes its own share of what is to do, and where products should not be shared out.
+        """
+        job(0)
 
     # -- arrays ------------------------------------------------------------------------------------------
 
@@ -136,7 +146,9 @@ class Backend:
 
     def drawn(self, keep: Array | Draw) -> Array:
         """A mask that is there already, or one that is drawn now."""
-        return self.keep_mask(*keep) if isinstance(keep, Draw) else keep
+        if not isinstance(keep, Draw):
+            return keep
+        return self.keep_masks(keep) if keep.replicas else self.keep_mask(*keep[:-1])
 
     def uniform_mask(self, value: bool, shape: tuple[int, ...]) -> Array:
         """A mask of one value, as a view that takes no memory."""
@@ -163,15 +175,23 @@ class Backend:
         lanes = self.asarray(stream.lanes(out.size, step, start)).reshape(out.shape)
         return self.xp.greater_equal(lanes, threshold, out=out)
 
+    def keep_masks(self, draw: Draw) -> Array:
+        """Draw the masks of several replicas, (K, ...): that of replica k from the stream of seed + k."""
+        for k, mask in enumerate(draw.keep):
+            stream = replace(draw.stream, seed=draw.stream.seed + k)
+            self.keep_mask(stream, draw.step, draw.threshold, mask, draw.start, draw.numbers)
+        return draw.keep
+
     def bias_relu_dropout(
         self, z: Array, bias: Array | None, keep: Array | Draw | None, scale: float, workspace: Workspace
     ) -> None:
         """Change z = x Wᵀ into what Linear, ReLU and Dropout together make of x: scale keep max(z + b, 0).
 
-        Where there is no bias or no dropout, None stands for it; a mask that is a `Draw` is drawn.
+        Where there is no bias or no dropout, None stands for it; a mask that is a `Draw` is drawn. Of several
+        replicas, z is (K, B, out), bias (K, out), and keep (K, B, out) or (K, 1, out).
         """
         if bias is not None:
-            z += bias
+            z += bias[..., None, :]
         self.xp.maximum(z, 0, out=z)
         if keep is not None:
             z *= self.drawn(keep)
@@ -216,9 +236,19 @@ class Backend:
         """Where an epoch's losses are added up."""
         return Tally()
 
+    def count_batch(self, tally: Array, loss: Array, examples: int) -> None:
+        """Add a batch with its loss, a scalar of a device, to the memory of a `DeviceTally`.
+
+        Of several replicas, tally is (K, 2) and loss (K,).
+        """
+        raise NotImplementedError
+
     def column_sums(self, matrix: Array, out: Array) -> Array:
-        """Write the sum of each column of `matrix` into `out`: a bias gradient from those of the examples."""
-        return self.xp.sum(matrix, axis=0, out=out)
+        """Write the sum of each column of `matrix` into `out`: a bias gradient from those of the examples.
+
+        Of several replicas, `matrix` is (K, B, columns) and `out` (K, columns).
+        """
+        return self.xp.sum(matrix, axis=-2, out=out)
 
     def numbers(self, moving: Moving, held: Any = None, *, counted: bool = False) -> Any:
         """Where a device finds `moving`, in the memory that was `held` for it before; None on the host.
@@ -236,6 +266,7 @@ class Backend:
         weight_decay: float,
         decoupled: bool,
         rows: tuple[int, float] | None = None,
+        replicas: tuple[int, int] = (1, 0),
     ) -> None:
         """Change weights and slots by a formula: one optimizer's `update`, and its projection, in a kernel.
 
@@ -248,6 +279,7 @@ class Backend:
             weight_decay: λ.
             decoupled: whether it shrinks the weights, or is added to the gradient.
             rows: of a matrix whose rows are limited: how many, and to which length.
+            replicas: how many models, and how many elements behind one another their arrays begin.
         """
         raise NotImplementedError
 
@@ -264,8 +296,13 @@ class Backend:
         With z = logits - max(logits), which changes nothing and keeps exp in range, and s = sum_j exp(z_j):
 
             loss_i = log s_i - z_i[label_i]        gradient_i = scale * (exp(z_i) / s_i - onehot(label_i))
+
+        Of several replicas, logits (K, B, classes) and labels (K, B), the losses are (K,).
         """
         xp = self.xp
+        if logits.ndim == 3:
+            each = zip(logits, labels, gradient, strict=True)
+            return xp.stack([self.softmax_cross_entropy(z, t, scale, g, workspace) for z, t, g in each])
         rows = xp.arange(len(labels))
         z = logits - logits.max(axis=1, keepdims=True)
         exp_z = xp.exp(z)

@@ -109,6 +109,8 @@ class Cublas:
         self._call("cublasCreate_v2", ctypes.byref(self._handle))
         self._workspace = cupy.empty(WORKSPACE_BYTES, "uint8")
         self._stream: int | None = None
+        #: to record on: others would wait for the default stream
+        self.recording = cupy.cuda.Stream(non_blocking=True)
         #: whether float32 products may round their factors to TF32, with 10 bits after the point
         self.tf32 = False
 
@@ -147,8 +149,9 @@ class Cublas:
         if out.dtype.char not in _TYPES or not a.dtype == b.dtype == out.dtype:
             return False
         (rows, inner), columns = a.shape[-2:], b.shape[-1]
-        batches = {len(matrix) for matrix in (a, b, out) if matrix.ndim == 3}
-        if b.shape[-2] != inner or out.shape[-2:] != (rows, columns) or len(batches - {1}) > 1:
+        batches = {len(matrix) for matrix in (a, b) if matrix.ndim == 3}
+        fits = batches <= {1, len(out) if out.ndim == 3 else 1}
+        if b.shape[-2] != inner or out.shape[-2:] != (rows, columns) or not fits:
             raise ArrayError(f"a product of {a.shape} and {b.shape} does not fit into {out.shape}")
         layouts = [layout(matrix) for matrix in (b, a, out)]
         if None in layouts or layouts[2].operation != _PLAIN:  # type: ignore[union-attr]

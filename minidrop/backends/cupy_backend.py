@@ -44,6 +44,7 @@ class CupyBackend(Backend):
 
     name = "cupy"
     has_kernels = True
+    takes_replicas = True
 
     def __init__(self) -> None:
         try:
@@ -100,14 +101,15 @@ class CupyBackend(Backend):
         """See `Backend.accumulate`."""
         assert self._cublas is not None
         self._cublas.tf32 = self.tf32
-        return self._cublas.product(a.T, b, c, coefficients)
+        transposed = a.T if a.ndim == 2 else a.transpose(0, 2, 1)
+        return self._cublas.product(transposed, b, c, coefficients)
 
     def record(self, work: Callable[[], object]) -> Any:
         """See `Backend.record`; a CUDA graph."""
         assert self._cublas is not None
         self._is_recording = True
         try:
-            return graphs.record(self.xp, self._cublas, work)
+            return graphs.record(self._cublas, work)
         finally:
             self._is_recording = False
 
@@ -123,27 +125,37 @@ class CupyBackend(Backend):
         numbers: Array | None = None,
     ) -> Array:
         """See `Backend.keep_mask`; each thread computes one block of random words."""
-        drawn = (start, threshold, *stream.key, step, _memory(numbers))
-        self._launch("keep_mask", "float32", grid(-(-out.size // _LANES) + 1), out, out.size, *drawn)
-        return out
+        return self._draw(Draw(stream, step, threshold, out, start, numbers), 1)
+
+    def keep_masks(self, draw: Draw) -> Array:
+        """See `Backend.keep_masks`."""
+        return self._draw(draw, len(draw.keep))
+
+    def _draw(self, draw: Draw, replicas: int) -> Array:
+        n = draw.keep.size // replicas
+        blocks = grid(-(-n // _LANES) + 1)
+        self._launch("keep_mask", "float32", blocks, draw.keep, n, *_drawing(draw), replicas=replicas)
+        return draw.keep
 
     def bias_relu_dropout(
         self, z: Array, bias: Array | None, keep: Array | Draw | None, scale: float, workspace: Workspace
     ) -> None:
         """See `Backend.bias_relu_dropout`; a mask is drawn by the threads that use it, and written beside."""
         mask = keep.keep if isinstance(keep, Draw) else keep
-        if not _simple(z, mask, bias):
+        replicas, rows, columns = (1, *z.shape)[-3:]
+        row, distance = _of_first_replica(bias, replicas)
+        if not _simple(z, mask, row):
             super().bias_relu_dropout(z, bias, keep, scale, workspace)
             return
-        rows, columns = z.shape
-        of_features = mask is not None and mask.ndim == 1
+        of_features = mask is not None and mask.size == replicas * columns and rows > 1
         self._launch(
             "bias_relu_dropout",
             z.dtype,
-            grid(z.size // _LANES + 2),
-            *(z, rows, columns, bias, 1.0 if keep is None else scale),
+            grid(rows * columns // _LANES + 2),
+            *(z, rows, columns, row, distance, 1.0 if keep is None else scale),
             *(mask, of_features, isinstance(keep, Draw), *_drawing(keep)),
-            sizes=[(bias, columns), (mask, columns if of_features else z.size)],
+            sizes=[(row, columns), (mask, replicas * columns if of_features else z.size)],
+            replicas=replicas,
         )
 
     def relu_dropout_backward(self, dy: Array, y: Array, scale: float, workspace: Workspace) -> None:
@@ -203,20 +215,20 @@ class CupyBackend(Backend):
         """See `Backend.softmax_cross_entropy`; a warp for each row. A label that is no class makes it NaN."""
         if not _simple(logits, gradient):
             return super().softmax_cross_entropy(logits, labels, scale, gradient, workspace)
-        rows, classes = logits.shape
+        *several, rows, classes = logits.shape
+        loss = workspace.array("loss", tuple(several), logits.dtype)
+        losses = workspace.array("losses", logits.shape[:-1], logits.dtype)
         if labels.dtype != np.int64 or not labels.flags.c_contiguous:
-            given, labels = labels, workspace.array("labels", (rows,), np.int64)
+            given, labels = labels, workspace.array("labels", labels.shape, np.int64)
             labels[...] = given
-        losses = workspace.array("losses", (rows,), logits.dtype)
-        loss = workspace.array("loss", (), logits.dtype)
         self._launch(
             "softmax_cross_entropy",
             logits.dtype,
-            -(-rows // _WARPS),
-            *(logits, labels, rows, classes, scale, gradient, losses),
-            sizes=[(labels, rows), (gradient, logits.size)],
+            -(-losses.size // _WARPS),
+            *(logits, labels, losses.size, classes, scale, gradient, losses),
+            sizes=[(labels, losses.size), (gradient, logits.size)],
         )
-        self._launch("scaled_sum", logits.dtype, 1, losses, rows, scale, loss)
+        self._launch("scaled_sum", logits.dtype, 1, losses, rows, scale, loss, replicas=loss.size)
         return loss
 
     def kept(self, scalar: Array) -> Array:
@@ -228,16 +240,20 @@ class CupyBackend(Backend):
         return DeviceTally(self)
 
     def count_batch(self, tally: Array, loss: Array, examples: int) -> None:
-        """Add a batch with its loss, a scalar of the device, to the memory of a `DeviceTally`."""
-        self._launch("count_batch", loss.dtype, 1, tally, loss, examples, sizes=[(tally, 2), (loss, 1)])
+        """See `Backend.count_batch`."""
+        sizes = [(tally, 2 * loss.size), (loss, 1)]
+        self._launch("count_batch", loss.dtype, 1, tally, loss, examples, sizes=sizes, replicas=loss.size)
 
     def column_sums(self, matrix: Array, out: Array) -> Array:
         """See `Backend.column_sums`; in an order that depends on the shape alone."""
-        if not _simple(matrix, out):
+        replicas, rows, columns = (1, *matrix.shape)[-3:]
+        sums, distance = _of_first_replica(out, replicas)
+        if not _simple(matrix, sums):
             return super().column_sums(matrix, out)
-        rows, columns = matrix.shape
         blocks = -(-columns // _WARP)
-        self._launch("column_sums", matrix.dtype, blocks, matrix, rows, columns, out, sizes=[(out, columns)])
+        arguments = matrix, rows, columns, sums, distance
+        sizes = [(sums, columns)]
+        self._launch("column_sums", matrix.dtype, blocks, *arguments, sizes=sizes, replicas=replicas)
         return out
 
     # -- updates -----------------------------------------------------------------------------------------
@@ -272,6 +288,7 @@ class CupyBackend(Backend):
         weight_decay: float,
         decoupled: bool,
         rows: tuple[int, float] | None = None,
+        replicas: tuple[int, int] = (1, 0),
     ) -> None:
         """See `Backend.update`: a thread for each weight, or a block for each row with a limit."""
         w = arrays[0]
@@ -280,12 +297,14 @@ class CupyBackend(Backend):
         rule = (numbers.array, lr_scale, weight_decay, decoupled, *_constants(formula))
         sizes = [(array, w.size) for array in arrays]
         name = f"update_{formula.name}"
+        several, distance = replicas
         if rows is None:
-            self._launch(name, w.dtype, grid(w.size), *slots, w.size, *rule, sizes=sizes)
+            sized = grid(w.size), *slots, w.size, distance
+            self._launch(name, w.dtype, *sized, *rule, sizes=sizes, replicas=several)
         else:
             count, limit = rows
-            columns = w.size // count
-            self._launch(f"{name}_rows", w.dtype, count, *slots, columns, limit, *rule, sizes=sizes)
+            sized = count, *slots, w.size // count, distance, limit
+            self._launch(f"{name}_rows", w.dtype, *sized, *rule, sizes=sizes, replicas=several)
 
     def coefficients(self, formula: Formula, numbers: Any, lr_scale: float, out: Array) -> None:
         """See `Backend.coefficients`."""
@@ -332,6 +351,13 @@ def _drawing(keep: Array | Draw | None) -> tuple[Any, ...]:
     if not isinstance(keep, Draw):
         return _NOT_DRAWN
     return (keep.start, keep.threshold, *keep.stream.key, keep.step, _memory(keep.numbers))
+
+
+def _of_first_replica(array: Array | None, replicas: int) -> tuple[Array | None, int]:
+    """The row of the first of several replicas, and how many elements behind it the next one's begins."""
+    if array is None or replicas == 1:
+        return array, 0
+    return array[0], array.strides[0] // array.itemsize
 
 
 def _simple(*arrays: Array | None) -> bool:

@@ -15,13 +15,13 @@ from minidrop.backends.cublas import Cublas
 from minidrop.errors import BackendError
 
 
-def record(cupy: Any, cublas: Cublas, work: Callable[[], object]) -> Any:
+def record(cublas: Cublas, work: Callable[[], object]) -> Any:
     """The graph of what `work` queues, which is not done until `graph.launch()`.
 
     Raises:
         BackendError: if something in it cannot be recorded.
     """
-    stream = cupy.cuda.Stream(non_blocking=True)  # others would wait for the default stream
+    stream = cublas.recording
     try:
         with stream:
             cublas.follow()
@@ -41,8 +41,8 @@ def record(cupy: Any, cublas: Cublas, work: Callable[[], object]) -> Any:
 
 def check(cupy: Any, cublas: Cublas) -> None:
     """BackendError unless a small product is right, at once as well as recorded."""
-    a, b = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(4, 3)
-    first, second, out = cupy.asarray(a), cupy.asarray(b), cupy.zeros((2, 4))
+    a, b = np.arange(6, dtype="float32").reshape(2, 3), np.arange(12, dtype="float32").reshape(4, 3)
+    first, second, out = cupy.asarray(a), cupy.asarray(b), cupy.zeros((2, 4), "float32")
 
     def work() -> None:
         cublas.product(first, second.T, out)
@@ -50,7 +50,7 @@ def check(cupy: Any, cublas: Cublas) -> None:
     for how in ("", "recorded "):
         out[...] = 0
         if how:
-            record(cupy, cublas, work).launch()
+            record(cublas, work).launch()
         else:
             work()
         if not (cupy.asnumpy(out) == a @ b.T).all():  # small integers, so exact

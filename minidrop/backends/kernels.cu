@@ -36,6 +36,9 @@ extern "C" __global__ void advance_numbers(Numbers *numbers) {
 }
 
 __device__ __forceinline__ integer first_index() { return (integer)blockIdx.x * blockDim.x + threadIdx.x; }
+// Several replicas, models that differ in their seeds alone, lie one behind another; number r is the launch's second
+// dimension, and draws from the streams of seed + r.
+__device__ __forceinline__ integer replica() { return blockIdx.y; }
 __device__ __forceinline__ integer thread_count() { return (integer)gridDim.x * blockDim.x; }
 
 // ---- random lanes: minidrop/streams.py ---------------------------------------------------------------------------
@@ -99,17 +102,20 @@ __device__ void for_each_masked(integer n, integer start, integer columns, Mask 
 
 extern "C" __global__ void keep_mask(bool *keep, integer n, integer start, integer threshold, word seed, word stream,
                                      integer step, const Numbers *numbers) {
+    keep += replica() * n, seed += replica();
     Mask mask{keep, true, threshold, seed, stream, (word)(numbers ? numbers->step : step)};
     for_each_masked(n, start, 0, mask, [](integer, bool) {});
 }
 
 // ---- layers ------------------------------------------------------------------------------------------------------
 
-// z ← scale keep max(z + b, 0), rows x columns; a NaN stays one.
-extern "C" __global__ void bias_relu_dropout(REAL *z, integer rows, integer columns, const REAL *bias, double scale,
-                                             bool *keep, integer keep_is_row, integer draws, integer start,
-                                             integer threshold, word seed, word stream, integer step,
-                                             const Numbers *numbers) {
+// z ← scale keep max(z + b, 0), rows x columns; a NaN stays one. The b of replicas are `distance` elements apart.
+extern "C" __global__ void bias_relu_dropout(REAL *z, integer rows, integer columns, const REAL *bias,
+                                             integer distance, double scale, bool *keep, integer keep_is_row,
+                                             integer draws, integer start, integer threshold, word seed, word stream,
+                                             integer step, const Numbers *numbers) {
+    z += replica() * rows * columns, bias += replica() * distance, seed += replica();
+    if (keep) keep += replica() * (keep_is_row ? 1 : rows) * columns;
     Mask mask{keep, draws, threshold, seed, stream, (word)(numbers ? numbers->step : step)};
     REAL c = (REAL)scale;
     for_each_masked(rows * columns, start, keep_is_row ? columns : 0, mask, [=](integer i, bool kept) {
@@ -180,8 +186,11 @@ __device__ REAL block_sum(REAL value) {
     return warp_sum(lane < (int)(blockDim.x / WARP) ? of_warp[lane] : 0);
 }
 
-// db = Σ_batch dz: a block adds WARP columns, each of its warps every so many rows of them.
-extern "C" __global__ void column_sums(const REAL *matrix, integer rows, integer columns, REAL *sums) {
+// db = Σ_batch dz: a block adds WARP columns, each of its warps every so many rows of them. The sums of replicas are
+// `distance` elements apart.
+extern "C" __global__ void column_sums(const REAL *matrix, integer rows, integer columns, REAL *sums,
+                                       integer distance) {
+    matrix += replica() * rows * columns, sums += replica() * distance;
     __shared__ REAL of_warp[WARP][WARP];
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     integer column = (integer)blockIdx.x * WARP + lane;
@@ -198,15 +207,17 @@ extern "C" __global__ void column_sums(const REAL *matrix, integer rows, integer
 
 // out = scale Σ values, by one block.
 extern "C" __global__ void scaled_sum(const REAL *values, integer n, double scale, REAL *out) {
+    values += replica() * n;
     REAL sum = 0;
     for (integer i = threadIdx.x; i < n; i += blockDim.x) sum += values[i];
     sum = block_sum(sum);
-    if (threadIdx.x == 0) *out = (REAL)scale * sum;
+    if (threadIdx.x == 0) out[replica()] = (REAL)scale * sum;
 }
 
 // In double, so that the sum is that of the losses on the host.
 extern "C" __global__ void count_batch(Tally *tally, const REAL *loss, integer examples) {
     if (threadIdx.x != 0) return;
+    tally += replica(), loss += replica();
     tally->batches += 1;
     tally->loss_sum += (double)*loss * (double)examples;
 }
@@ -437,24 +448,26 @@ template <class Rule> struct Update {
 
 // Two kernels for each rule. The first updates n weights in a row. The second updates a matrix, a block for each
 // row, and then projects it: W_i ← W_i c / max(c, |W_i|) with c = limit, which leaves rows within it as they are.
-// Without gradients they do what is left, see `follow`.
+// Without gradients they do what is left, see `follow`. The weights of replicas, and their gradients and slots, are
+// `distance` elements apart.
 #define UPDATE(NAME, RULE)                                                                                           \
     extern "C" __global__ void NAME(REAL *w, const REAL *g, REAL *slot0, REAL *slot1, REAL *slot2, integer n,        \
-                                    const Numbers *numbers, double lr_scale, double weight_decay, integer decoupled, \
-                                    double a, double b, double c, double d) {                                        \
+                                    integer distance, const Numbers *numbers, double lr_scale, double weight_decay,  \
+                                    integer decoupled, double a, double b, double c, double d) {                     \
         __shared__ Update<RULE> update;                                                                              \
         if (threadIdx.x == 0) update.prepare(numbers, lr_scale, weight_decay, decoupled, Constants{a, b, c, d});     \
         __syncthreads();                                                                                             \
-        for (integer i = first_index(); i < n; i += thread_count()) update.apply(w, g, slot0, slot1, slot2, i);      \
+        for (integer i = first_index(); i < n; i += thread_count())                                                  \
+            update.apply(w, g, slot0, slot1, slot2, replica() * distance + i);                                       \
     }                                                                                                                \
     extern "C" __global__ void NAME##_rows(REAL *w, const REAL *g, REAL *slot0, REAL *slot1, REAL *slot2,            \
-                                           integer columns, double limit, const Numbers *numbers, double lr_scale,   \
-                                           double weight_decay, integer decoupled, double a, double b, double c,     \
-                                           double d) {                                                               \
+                                           integer columns, integer distance, double limit, const Numbers *numbers,  \
+                                           double lr_scale, double weight_decay, integer decoupled, double a,        \
+                                           double b, double c, double d) {                                           \
         __shared__ Update<RULE> update;                                                                              \
         if (threadIdx.x == 0) update.prepare(numbers, lr_scale, weight_decay, decoupled, Constants{a, b, c, d});     \
         __syncthreads();                                                                                             \
-        integer row = (integer)blockIdx.x * columns;                                                                 \
+        integer row = replica() * distance + blockIdx.x * columns;                                                   \
         REAL squares = 0;                                                                                            \
         for (integer j = threadIdx.x; j < columns; j += blockDim.x) {                                                \
             REAL now = update.apply(w, g, slot0, slot1, slot2, row + j);                                             \

@@ -22,7 +22,7 @@ INT, WORD, DOUBLE = "int", "word", "double"
 _MASK = (INT, INT, WORD, WORD, INT, NUMBERS)  # draws or start, threshold, seed, stream, step, numbers
 _ROWS = (INTEGER, INTEGER, INT, INT, INT, TALLY)  # labels, order, rows, columns, batch size, tally
 _GATHER = (*_ROWS, DOUBLE, DOUBLE, DOUBLE, REAL, INTEGER, DOUBLE, BOOL, *_MASK)
-_UPDATE = (REAL, REAL, REAL, REAL, REAL, INT)
+_UPDATE = (REAL, REAL, REAL, REAL, REAL, INT, INT)
 _RULE = (NUMBERS, DOUBLE, DOUBLE, INT, DOUBLE, DOUBLE, DOUBLE, DOUBLE)
 RULES = ("sgd", "momentum", "adam", "nadam", "adamax", "rmsprop", "adagrad", "adadelta")
 
@@ -30,11 +30,11 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "set_numbers": (NUMBERS, DOUBLE, DOUBLE, INT, INT, DOUBLE),
     "advance_numbers": (NUMBERS,),
     "keep_mask": (BOOL, INT, *_MASK),
-    "bias_relu_dropout": (REAL, INT, INT, REAL, DOUBLE, BOOL, INT, INT, *_MASK),
+    "bias_relu_dropout": (REAL, INT, INT, REAL, INT, DOUBLE, BOOL, INT, INT, *_MASK),
     "relu_dropout_backward": (REAL, REAL, INT, DOUBLE),
     "gather_bytes": (BYTE, *_GATHER),
     "gather_reals": (REAL, *_GATHER),
-    "column_sums": (REAL, INT, INT, REAL),
+    "column_sums": (REAL, INT, INT, REAL, INT),
     "scaled_sum": (REAL, INT, DOUBLE, REAL),
     "count_batch": (TALLY, REAL, INT),
     "softmax_cross_entropy": (REAL, INTEGER, INT, INT, DOUBLE, REAL, REAL),
@@ -85,7 +85,13 @@ class Kernels:
         return _compiled(self._cupy, {"f": "float", "d": "double"}[char]).get_function(name)
 
     def launch(
-        self, name: str, dtype: Any, blocks: int, *arguments: Any, sizes: Sequence[tuple[Any, int]] = ()
+        self,
+        name: str,
+        dtype: Any,
+        blocks: int,
+        *arguments: Any,
+        sizes: Sequence[tuple[Any, int]] = (),
+        replicas: int = 1,
     ) -> None:
         """Queue a kernel on the current stream, in blocks of `BLOCK` threads; None stands for no array.
 
@@ -95,6 +101,7 @@ class Kernels:
             blocks: how many.
             arguments: as `PARAMETERS` says.
             sizes: arrays with how many elements they must at least have.
+            replicas: how many times so many blocks; for the kernels that look at `replica()`.
 
         Raises:
             ArrayError: if an argument is not what the kernel takes.
@@ -110,7 +117,7 @@ class Kernels:
             self._argument((i, name), argument, kind, dtype)
             for i, (argument, kind) in enumerate(zip(arguments, expected, strict=True))
         )
-        self._function(name, dtype.char)((blocks,), (BLOCK,), passed)
+        self._function(name, dtype.char)((blocks, replicas), (BLOCK,), passed)
 
     def _argument(self, what: tuple[int, str], argument: Any, kind: str, dtype: np.dtype[Any]) -> Any:
         if kind in _SCALARS:

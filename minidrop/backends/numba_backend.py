@@ -120,6 +120,7 @@ class NumbaBackend(NumpyBackend):
         weight_decay: float,
         decoupled: bool,
         rows: tuple[int, float] | None = None,
+        replicas: tuple[int, int] = (1, 0),
     ) -> None:
         """See `Backend.update`."""
         w, g, *slots = cast(Sequence[Any], arrays)

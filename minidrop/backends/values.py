@@ -37,6 +37,8 @@ class Draw(NamedTuple):
     start: int = 0
     #: where a device finds the step, which then counts instead of `step`
     numbers: Array | None = None
+    #: whether the masks of several replicas lie along the first axis, that of replica k from seed + k
+    replicas: bool = False
 
     def rows(self, rows: slice) -> "Draw":
         """The part of it that is some rows of the mask."""

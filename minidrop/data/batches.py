@@ -1,6 +1,6 @@
 """Minibatches: which examples a step sees is a function of (seed, epoch, batch)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Any
 
@@ -69,8 +69,7 @@ class Batches:
         if 0 in (check_range("divisor", self.scaling.divisor, 0), check_range("std", self.scaling.std, 0)):
             raise ArgumentError(f"divisor and std must be above 0: {self.scaling}")
         self.dtype = check_dtype(dtype)
-        self.inputs = self.backend.asarray(examples.inputs)
-        self.labels = self.backend.asarray(examples.labels)
+        self.inputs, self.labels = examples.on(self.backend)
         self._workspace = Workspace(self.backend.xp, reuse=True)
 
     def __len__(self) -> int:
@@ -96,3 +95,54 @@ class Batches:
                 self.backend.gather(self.inputs, indices, self.scaling, x, self._workspace)
                 self.backend.take(self.labels, indices, labels)
             yield x, labels
+
+
+class ReplicaBatches:
+    """The batches of K seeds side by side: inputs (K, B, features), labels (K, B).
+
+    Args:
+        each: batches that `are_alike`.
+    """
+
+    def __init__(self, each: Sequence[Batches]) -> None:
+        self.each, self.first = each, each[0]
+        self.backend, self.dtype = self.first.backend, self.first.dtype
+        self.batch_size = self.first.batch_size
+        #: how many examples each seed has
+        self.size = self.first.size
+        self._workspace = Workspace(self.backend.xp, reuse=True)
+        self.inputs, self.labels = self.first.inputs, self.first.labels
+        self._shift = 0
+        if any(batches.inputs is not self.inputs for batches in each):  # their validation sets differ
+            self.inputs = self.backend.xp.concatenate([batches.inputs for batches in each])
+            self.labels = self.backend.xp.concatenate([batches.labels for batches in each])
+            self._shift = self.size
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def order(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """In which order `epoch` takes the examples, shape (K N,): a batch of each seed, and so on."""
+        orders = [batches.order(epoch) + k * self._shift for k, batches in enumerate(self.each)]
+        cuts = range(self.batch_size, self.size, self.batch_size)
+        return np.concatenate([part.reshape(-1) for part in np.split(np.stack(orders), cuts, axis=1)])
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
+        """The batches of `epoch` from batch `start` on; see `Batches.epoch`."""
+        first, backend, workspace, several = self.first, self.backend, self._workspace, len(self.each)
+        order = backend.asarray(self.order(epoch))
+        for batch in range(start, len(self)):
+            rows = min(self.batch_size, self.size - batch * self.batch_size)
+            x = workspace.array("x", (several, rows, self.inputs.shape[1]), self.dtype)
+            labels = workspace.array("labels", (several, rows), self.labels.dtype)
+            indices = order[several * batch * self.batch_size :][: several * rows]
+            flat = x.reshape(several * rows, -1)
+            backend.gather(self.inputs, indices, first.scaling, flat, workspace)
+            backend.take(self.labels, indices, labels.reshape(-1))
+            yield x, labels
+
+
+def are_alike(each: Sequence[Batches]) -> bool:
+    """Whether batches are shuffled, and differ in their seeds and in which examples they hold alone."""
+    kinds = ((b.inputs.shape, b.inputs.dtype, b.batch_size, b.drop_last, b.scaling, b.dtype) for b in each)
+    return all(batches.shuffle for batches in each) and len(set(kinds)) == 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minidrop.backends import Array, Backend
 from minidrop.data.layout import FOLDERS, IMAGE_SHAPE, raw_folder, read_split
 from minidrop.errors import ArgumentError, DataError, check_choice, check_count, check_range
 from minidrop.streams import Purpose, Stream, check_seed
@@ -68,6 +69,13 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def on(self, backend: Backend) -> tuple[Array, Array]:
+        """Inputs and labels as arrays of a backend, which copies them once, whoever asks again."""
+        there: dict[str, tuple[Array, Array]] = self.__dict__.setdefault("_there", {})
+        if backend.name not in there:
+            there[backend.name] = backend.asarray(self.inputs), backend.asarray(self.labels)
+        return there[backend.name]
 
     def __repr__(self) -> str:
         return f"Examples({len(self)} x {self.inputs.shape[1]}, {self.inputs.dtype})"

@@ -16,7 +16,8 @@ from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, 
 from minidrop.experiments.figures import label, panels
 from minidrop.experiments.hinton import RELU, Runs, Study, Variant, legend_below, log_errors
 from minidrop.experiments.hinton_exact import path, small_net
-from minidrop.experiments.verdicts import Claim, Quantity, alike, interval, signed
+from minidrop.experiments.verdicts import Claim, Quantity, alike, signed
+from minidrop.intervals import interval
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 ADAM = {"optimizer": "adam", "momentum": None, "momentum_schedule": "constant"}

@@ -23,7 +23,8 @@ from minidrop.data.datasets import load
 from minidrop.experiments.batch_size_figures import Runs, draw_curves, draw_sizes, losses_of
 from minidrop.experiments.experiment import Experiment, Findings, Job, Plan, Result, Table
 from minidrop.experiments.training_job import PLAIN, curve, training
-from minidrop.experiments.verdicts import Claim, Quantity, gaps, interval, ordered
+from minidrop.experiments.verdicts import Claim, Quantity, gaps, ordered
+from minidrop.intervals import interval
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.training import TrainStep
 

@@ -7,7 +7,7 @@ import numpy as np
 from minidrop.experiments.experiment import Drawing, Result
 from minidrop.experiments.figures import COLOURS, band, label, panels, plain_ticks
 from minidrop.experiments.training_job import curve
-from minidrop.experiments.verdicts import interval
+from minidrop.intervals import interval
 
 #: the trainings by reading and size, and by seed
 Runs = dict[tuple[str, int], dict[int, Result]]

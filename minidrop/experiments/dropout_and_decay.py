@@ -32,7 +32,8 @@ from minidrop.experiments.fashion import (
 )
 from minidrop.experiments.figures import COLOURS, label, panels
 from minidrop.experiments.training_job import training
-from minidrop.experiments.verdicts import Claim, Quantity, alike, interval, signed
+from minidrop.experiments.verdicts import Claim, Quantity, alike, signed
+from minidrop.intervals import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,8 @@ from minidrop.data.batches import Batches
 from minidrop.experiments.experiment import Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band, label, panels
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Quantity, gaps, interval
+from minidrop.experiments.verdicts import Quantity, gaps
+from minidrop.intervals import interval
 from minidrop.layers import Layer, Sequential
 from minidrop.runs import EVALUATION_BATCH, Run
 from minidrop.training import evaluate

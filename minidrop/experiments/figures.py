@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidrop.experiments.verdicts import interval
+from minidrop.intervals import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

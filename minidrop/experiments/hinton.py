@@ -9,7 +9,8 @@ from typing import Any
 from minidrop.experiments.experiment import Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Claim, Quantity, gaps, interval, ordered, signed
+from minidrop.experiments.verdicts import Claim, Quantity, gaps, ordered, signed
+from minidrop.intervals import interval
 
 #: appendix A, but for the units and the learning rate that suits them; the paper trains for 3000 epochs
 PAPER: dict[str, Any] = {

@@ -20,7 +20,8 @@ from minidrop.experiments.figures import COLOURS, band, label, panels, plain_tic
 from minidrop.experiments.training_job import curve, last, training
 from minidrop.experiments.tutorial_network import HIDDEN
 from minidrop.experiments.tutorial_optimizers import CONTESTANTS, INFLATION, updates
-from minidrop.experiments.verdicts import Claim, Quantity, interval
+from minidrop.experiments.verdicts import Claim, Quantity
+from minidrop.intervals import interval
 
 #: percentage points by which the single published run of an optimizer may be off
 TOLERANCE = 0.5

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
 from minidrop.checkpoint import replacing
+from minidrop.config import TrainConfig
 from minidrop.errors import ArgumentError, CheckpointError, Interrupted, check_count
 from minidrop.experiments.experiment import Experiment, Job, Plan, Result
 from minidrop.versions import commit
@@ -150,6 +151,8 @@ def finished(jobs: Sequence[Job], folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _same(wanted: Mapping[str, Any], before: Mapping[str, Any], place: Path) -> None:
+    if "config" in before:  # what a newer version can be told besides, the older one did by default
+        before = {**before, "config": TrainConfig().to_dict() | before["config"]}
     if before != wanted:
         name = next((name for name in wanted if before.get(name) != wanted[name]), "its arguments")
         raise CheckpointError(f"{place} was run with another {name}: choose another folder or delete it")

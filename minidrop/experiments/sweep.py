@@ -48,8 +48,9 @@ def read_sweep(path: str | Path) -> Experiment:
         if not isinstance(values.get(key, kind()), kind):
             raise ArgumentError(f"{path}: {key} must be a {'table' if kind is dict else 'list of tables'}")
     variants = list(_variants(values.get("grid", {}), values.get("runs", []), path))
-    if any("seed" in changes for changes in (values.get("base", {}), *variants)):
-        raise ArgumentError(f"{path}: a sweep has seeds = N at its beginning, and no key seed")
+    for key in ("seed", "replicas"):
+        if any(key in changes for changes in (values.get("base", {}), *variants)):
+            raise ArgumentError(f"{path}: a sweep has seeds = N at its beginning, and no key {key}")
     study = Sweep(
         str(values.get("name", path.stem)),
         values.get("base", {}),

@@ -3,8 +3,8 @@
     exact       every one of ours is within the tolerance of the published number
     interval    the published number is in the 95 % interval of our mean, widened by the tolerance
 
-The interval is mean ± t s / √n over n seeds, with Student's t. A tolerance stands for what is known of the
-published number: half of its last digit, for example, or the spread that it was published with.
+The interval is that of `minidrop.intervals`. A tolerance stands for what is known of the published number:
+half of its last digit, for example, or the spread that it was published with.
 
 Trainings are ordered by one rule, `ordered`: by their differences seed by seed, which share initial weights,
 masks and shuffles. An order holds if the 95 % interval of the mean difference is above 0, is contradicted if
@@ -13,41 +13,11 @@ it is below, and stays open if 0 is inside, as it does with a single seed.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
-from statistics import NormalDist, fmean, stdev
+from math import inf
+
+from minidrop.intervals import interval
 
 AGREES, DIFFERS, NOT_JUDGED = "agrees", "differs", "not judged"
-
-#: the 97.5 % quantiles of Student's t for 1 ... 30 degrees of freedom
-STUDENT = (
-    *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
-    *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
-    *(2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423),
-)
-
-
-def student(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t; above 30 degrees of freedom to better than 1e-4 by its expansion.
-
-    >>> student(2), round(student(120), 3)
-    (4.3027, 1.98)
-    """
-    if degrees <= len(STUDENT):
-        return STUDENT[degrees - 1]
-    z = NormalDist().inv_cdf(0.975)
-    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean of `values` and the half width of its 95 % interval, infinite for a single value.
-
-    >>> mean, half = interval([1.0, 2.0, 3.0])
-    >>> mean, round(half, 3)
-    (2.0, 2.484)
-    """
-    if len(values) < 2 or not all(map(isfinite, values)):
-        return fmean(values), inf
-    return fmean(values), student(len(values) - 1) * stdev(values) / sqrt(len(values))
 
 
 @dataclass(frozen=True)

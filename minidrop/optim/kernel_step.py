@@ -73,11 +73,14 @@ class KernelStep:
         limits = projections[0].lengths(arena) if in_kernels else {}
         flat = (arena.flat_values, arena.flat_gradients, *optimizer.state.values())
         for where, group, has_gradient, rows in self._pieces_of(share, shares, accumulated, limits):
+            if not (has_gradient or rows or optimizer.state):
+                continue  # the gradient has been added to the weights: nothing is left
             arrays = [array[where] for array in flat]
             if not has_gradient:
                 arrays[1] = None
             lr_scale, decay = group.lr_scale, optimizer.decay_of(group)
-            backend.update(formula, numbers, arrays, lr_scale, decay, optimizer.decoupled, rows)
+            rule = formula, numbers, arrays, lr_scale, decay, optimizer.decoupled
+            backend.update(*rule, rows, (optimizer.replicas, arena.size))
         if not in_kernels:
             optimizer.project(share, shares)
         return True

@@ -47,6 +47,8 @@ class Optimizer:
 
     #: the names of the slots: flat arrays that remember one number for each parameter element
     slots: tuple[str, ...] = ()
+    #: how many models, whose arenas and slots lie one behind the other, a step by kernels updates
+    replicas = 1
     decoupled: ClassVar[bool] = False
 
     def __init__(

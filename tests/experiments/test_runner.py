@@ -7,6 +7,7 @@ import sys
 import made_up
 import pytest
 
+from minidrop.config import TrainConfig
 from minidrop.errors import ArgumentError, CheckpointError, ExperimentError, Interrupted
 from minidrop.experiments import Job, Plan, runner
 from minidrop.experiments.reproduce import reproduce
@@ -108,6 +109,15 @@ def test_a_job_with_other_arguments_is_not_taken_for_done(tmp_path):
     run_jobs([Job("a", made_up.square, {"x": 1})], tmp_path)
     with pytest.raises(CheckpointError, match="was run with another x"):
         run_jobs([Job("a", made_up.square, {"x": 2})], tmp_path)
+
+
+def test_a_job_of_an_older_version_is_done_where_the_new_key_has_its_default(tmp_path):
+    config = TrainConfig().to_dict()
+    older = {key: value for key, value in config.items() if key != "replicas"}
+    run_jobs([Job("a", made_up.configured, {"config": older})], tmp_path)
+    run_jobs([Job("a", made_up.configured, {"config": config})], tmp_path)
+    with pytest.raises(CheckpointError, match="was run with another config"):
+        run_jobs([Job("a", made_up.configured, {"config": config | {"replicas": 2}})], tmp_path)
 
 
 def test_a_damaged_result_is_named(tmp_path):

@@ -5,16 +5,8 @@ import math
 import pytest
 
 from minidrop.experiments import Claim, Quantity
-from minidrop.experiments.verdicts import (
-    AGREES,
-    DIFFERS,
-    NOT_JUDGED,
-    alike,
-    gaps,
-    interval,
-    ordered,
-    student,
-)
+from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, alike, gaps, ordered
+from minidrop.intervals import interval, student
 
 
 def test_students_quantiles_are_scipys():

@@ -142,6 +142,46 @@ def check_column_sums(device, rows, columns, dtype, seed):
     )
 
 
+def check_replicas(device, dtype, seed, replicas=3, rows=5, columns=37):
+    """Each operation that takes an axis of replicas, against its definition; biases lie in arenas."""
+    rng = np.random.default_rng(seed)
+    stream, ws = Stream(seed, index=1), Workspace(device.xp)
+    matrices = rng.normal(size=(replicas, rows, columns)).astype(dtype)
+    arena = rng.normal(size=(replicas, 3 * columns)).astype(dtype)
+    numbers = device.numbers(Moving(0.1, steps=7))
+    for per_element in (True, False):
+        shape = (replicas, rows if per_element else 1, columns)
+        lanes = [Stream(seed + k, index=1).lanes(shape[1] * columns, 7) for k in range(replicas)]
+        keep = np.reshape(lanes, shape) >= 20000
+        assert np.array_equal(PLAIN.drawn(Draw(stream, 7, 20000, np.empty(shape, bool), replicas=True)), keep)
+        on_device = device.asarray(matrices)
+        draw = Draw(stream, 12345, 20000, device.asarray(~keep), numbers=numbers, replicas=True)
+        mask = draw if per_element else device.drawn(draw)
+        bias = device.asarray(arena)[:, columns : 2 * columns]
+        device.bias_relu_dropout(on_device, bias, mask, 1.25, ws)
+        expected = matrices.copy()
+        PLAIN.bias_relu_dropout(expected, arena[:, columns : 2 * columns], keep, 1.25, Workspace(np))
+        np.testing.assert_array_equal(device.to_host(on_device), expected)
+        np.testing.assert_array_equal(device.to_host(draw.keep), keep)
+
+    sums, expected = device.asarray(arena), arena.copy()
+    device.column_sums(device.asarray(matrices), sums[:, columns : 2 * columns])
+    PLAIN.column_sums(matrices, expected[:, columns : 2 * columns])
+    assert_close(device, sums, expected, dtype, size=rows)
+
+    labels, gradient = rng.integers(0, columns, (replicas, rows)), np.empty_like(matrices)
+    there = device.xp.empty(matrices.shape, dtype)
+    loss = device.softmax_cross_entropy(device.asarray(matrices), device.asarray(labels), 0.5, there, ws)
+    plain = PLAIN.softmax_cross_entropy(matrices, labels, 0.5, gradient, Workspace(np))
+    assert_close(device, loss, plain, dtype, size=rows)
+    assert_close(device, there, gradient, dtype)
+
+    tallies = device.xp.zeros((replicas, 2), "float64")
+    device.count_batch(tallies, loss, rows)
+    counted = np.stack([np.ones(replicas), device.to_host(loss).astype("float64") * rows], axis=1)
+    np.testing.assert_array_equal(device.to_host(tallies), counted)
+
+
 def check_row_norms(device, rows, columns, dtype, limit, seed):
     """Squared lengths, and the projection, which leaves rows within the limit as they are."""
     rng = np.random.default_rng(seed)

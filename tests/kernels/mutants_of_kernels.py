@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import kernel_checks as checks
 from test_accumulation import train
+from test_cupy_replicas import check_steps
 from test_updates import assert_same, path
 
 import minidrop as md
@@ -63,8 +64,16 @@ def accumulation(device):
     assert_same([added], [written], "float32")
 
 
+def replicas(device):
+    checks.check_replicas(device, "float32", seed=0)
+
+
 def norms(device):
     checks.check_row_norms(device, 9, 300, "float32", 2.0, seed=0)
+
+
+def all_replicas(optimizer):
+    return lambda device: check_steps(device, optimizer=optimizer, dtype="float32")
 
 
 def update(name, **options):
@@ -141,7 +150,7 @@ MUTANTS = [
         "int offset = WARP / 4; offset > 0; offset /= 2) value += ",
         softmax,
     ),
-    Mutant("the loss is not scaled", "*out = (REAL)scale * sum;", "*out = sum;", softmax),
+    Mutant("the loss is not scaled", "= (REAL)scale * sum;", "= sum;", softmax),
     Mutant(
         "the loss of a batch, not of its examples",
         "loss * (double)examples;",
@@ -163,8 +172,48 @@ MUTANTS = [
     ),
     Mutant("a column too few", "if (column < columns)\n", "if (column < columns - 1)\n", sums),
     Mutant("the last warp's sum is missing", "other < warps; other++", "other < warps - 1; other++", sums),
+    # replicas
+    Mutant(
+        "the masks of the first seed", "+= replica() * n, seed += replica();", "+= replica() * n;", replicas
+    ),
+    Mutant("with a ReLU too", "replica() * distance, seed += replica();", "replica() * distance;", replicas),
+    Mutant(
+        "the bias of the first replica",
+        "columns, bias += replica() * distance,",
+        "columns,",
+        replicas,
+    ),
+    Mutant(
+        "the mask rows of the first replica",
+        "(keep_is_row ? 1 : rows) *",
+        "(keep_is_row ? 0 : rows) *",
+        replicas,
+    ),
+    Mutant(
+        "sums where columns end", "sums += replica() * distance;", "sums += replica() * columns;", replicas
+    ),
+    Mutant("the loss of the first replica", "    values += replica() * n;\n", "", replicas),
+    Mutant("all losses in one place", "out[replica()] =", "*out =", replicas),
+    Mutant("all batches in one tally", "tally += replica(), loss", "loss", replicas),
+    Mutant(
+        "the update of the first replica",
+        "slot2, replica() * distance + i)",
+        "slot2, i)",
+        all_replicas("adam"),
+    ),
+    Mutant(
+        "the rows of the first replica",
+        "row = replica() * distance + blockIdx.x * columns",
+        "row = blockIdx.x * columns",
+        all_replicas("sgd-hinton"),
+    ),
     # updates and projection
-    Mutant("every thread counts the step", "    if (threadIdx.x != 0) return;\n", "", update("adam")),
+    Mutant(
+        "every thread counts the step",
+        "if (threadIdx.x != 0) return;\n    numbers->step += 1;",
+        "numbers->step += 1;",
+        update("adam"),
+    ),
     Mutant(
         "the norm of the first row",
         "REAL *row = matrix + (integer)blockIdx.x * columns, squares = 0;",

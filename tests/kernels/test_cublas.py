@@ -70,14 +70,19 @@ def test_every_layout(device, own, rows, inner, columns, layouts, batches, dtype
     def work():
         assert own.product(first, second, out)
 
-    graphs.record(device.xp, own, work).launch() if recorded else work()
+    graphs.record(own, work).launch() if recorded else work()
     assert_close(device, out, expected, dtype, size=inner * 10)
     assert (np.asarray(device.to_host(whole)) == -1).sum() == whole.size - out.size
 
 
 def test_what_is_no_product(device, own):
     empty = device.xp.empty
-    for a, b, out in [((2, 3), (4, 5), (2, 5)), ((2, 3), (3, 5), (5, 2)), ((2, 2, 3), (3, 3, 5), (3, 2, 5))]:
+    for a, b, out in [
+        ((2, 3), (4, 5), (2, 5)),
+        ((2, 3), (3, 5), (5, 2)),
+        ((2, 2, 3), (3, 3, 5), (3, 2, 5)),
+        ((2, 2, 3), (3, 5), (2, 5)),
+    ]:
         with pytest.raises(ArrayError, match="does not fit into"):
             own.product(empty(a), empty(b), empty(out))
 
@@ -101,7 +106,7 @@ def test_coefficients_are_read_when_a_graph_is_launched(device, own, dtype):
     a, b = np.arange(6.0).reshape(2, 3).astype(dtype), np.arange(12.0).reshape(3, 4).astype(dtype)
     first, second, out = device.asarray(a), device.asarray(b), device.xp.full((2, 4), np.nan, dtype)
     coefficients, expected = device.xp.empty(2, dtype), 0
-    graph = graphs.record(device.xp, own, lambda: own.product(first, second, out, coefficients))
+    graph = graphs.record(own, lambda: own.product(first, second, out, coefficients))
     for alpha, beta in ((2, 0), (-1, 3), (0.5, 0.25)):
         coefficients[...] = device.asarray(np.array([alpha, beta], dtype))
         graph.launch()
@@ -132,7 +137,7 @@ def test_work_that_cannot_be_recorded_is_refused_and_the_next_is_not(device, own
         raise RuntimeError("cudaErrorStreamCaptureUnsupported: no\n  way")
 
     with pytest.raises(BackendError, match=r"^CUDA cannot record it: cudaError.*: no way"):
-        graphs.record(device.xp, own, work)
+        graphs.record(own, work)
     assert device.to_host(x).tolist() == [[1, 1], [1, 1]]
     device.matmul(x, x, x.copy())
     graphs.check(device.xp, own)

@@ -45,25 +45,25 @@ def test_pointers_are_declared_as_what_they_point_to():
 def good(device):
     """A launch that fits, to be spoiled."""
     xp = device.xp
-    return ["column_sums", "float32", 1, xp.ones((4, 8), "float32"), 4, 8, xp.empty(8, "float32")]
+    return ["column_sums", "float32", 1, xp.ones((4, 8), "float32"), 4, 8, xp.empty(8, "float32"), 0]
 
 
 def test_a_launch_that_fits(device, launch):
     arguments = good(device)
     launch(*arguments)
-    np.testing.assert_array_equal(device.to_host(arguments[-1]), np.full(8, 4))
+    np.testing.assert_array_equal(device.to_host(arguments[-2]), np.full(8, 4))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda xp, a: a[:-1], "kernel column_sums takes 4 arguments, got 3"),
-        (lambda xp, a: [*a, 1], "kernel column_sums takes 4 arguments, got 5"),
+        (lambda xp, a: a[:-1], "kernel column_sums takes 5 arguments, got 4"),
+        (lambda xp, a: [*a, 1], "kernel column_sums takes 5 arguments, got 6"),
         (lambda xp, a: [*a[:3], a[3].astype("float64"), *a[4:]], "0 .* of float32, got float64"),
         (lambda xp, a: [*a[:3], np.ones((4, 8), "float32"), *a[4:]], "0 .* be a cupy.ndarray of float32"),
         (lambda xp, a: [*a[:3], 7, *a[4:]], "0 .* must be a cupy.ndarray of float32, got int"),
         (lambda xp, a: [*a[:3], xp.ones((8, 4), "float32").T, *a[4:]], "0 .* must lie in one piece"),
-        (lambda xp, a: [*a[:6], xp.empty(16, "float32")[::2]], "argument 3 .* must lie in one piece"),
+        (lambda xp, a: [*a[:6], xp.empty(16, "float32")[::2], 0], "argument 3 .* must lie in one piece"),
     ],
 )  # fmt: skip
 def test_a_launch_that_does_not_fit_is_refused(device, launch, change, message):
@@ -75,7 +75,7 @@ def test_a_launch_that_does_not_fit_is_refused(device, launch, change, message):
 def test_an_array_that_is_too_small_is_refused(device, launch):
     arguments = good(device)
     with pytest.raises(ArrayError, match="kernel column_sums needs an array of 9 elements, got 8"):
-        launch(*arguments, sizes=[(arguments[-1], 9)])
+        launch(*arguments, sizes=[(arguments[-2], 9)])
 
 
 def test_every_operation_says_how_large_its_arrays_must_be(device):

@@ -18,6 +18,7 @@ import test_optimizer_base
 import test_optimizer_resume
 import test_paper_mode
 import test_permuted_units
+import test_replicas
 import test_schedules
 import test_sgd_hinton
 import test_training
@@ -26,6 +27,7 @@ from checks import Scripted, add
 from strategies import Net
 
 import minidrop as md
+from minidrop import threads
 from minidrop.backends.numpy_backend import NumpyBackend
 from minidrop.config import TrainConfig
 
@@ -243,3 +245,20 @@ for after in (1, 11):
         optimizer=md.SGDHinton,
         after=after,
     )
+add("replicas", test_replicas.test_each_replica_is_the_single_run_of_its_seed_bit_for_bit, number=2)
+add("a replica behind", test_replicas.test_a_replica_whose_checkpoint_is_older_catches_up)
+add(
+    "interrupted replicas",
+    test_replicas.test_replicas_that_are_interrupted_and_resumed_are_those_that_were_not,
+    after=31,
+    number=1,
+)
+
+
+def one_thread_for_a_late_replica(tmp_path):
+    with threads.limited(2):
+        test_replicas.test_a_replica_that_catches_up_alone_has_one_thread_too(None, tmp_path)
+
+
+add("threads of a late replica", one_thread_for_a_late_replica)
+add("mean of rows", test_replicas.test_the_mean_of_rows)

@@ -4,7 +4,7 @@ from mutation import bug
 
 BATCHES = "minidrop.data.batches:Batches."
 NUMPY = "minidrop.backends.numpy_backend:NumpyBackend."
-RUN = "minidrop.fitting:_Run."
+RUN = "minidrop.single_run:SingleRun."
 EVALUATE = "minidrop.training:evaluate"
 CHECKPOINT = "minidrop.checkpoint:"
 INITIALIZERS = "minidrop.initializers:"
@@ -83,16 +83,16 @@ RUN_MUTANTS = [
     ),
     bug(
         "schedules of the next epoch",
-        RUN + "epoch",
-        "schedule(state.epoch)",
-        "schedule(state.epoch + 1)",
+        RUN + "set_rates",
+        "schedule(self.state.epoch)",
+        "schedule(self.state.epoch + 1)",
         "history",
     ),
     bug(
         "the best epoch by the test set",
         RUN + "__init__",
-        '{"validation": validation, "test": test}',
-        '{"validation": test or validation, "test": test}',
+        '{"validation": replica.validation, "test": replica.test}',
+        '{"validation": replica.test or replica.validation, "test": replica.test}',
         "history",
     ),
     bug(
@@ -108,6 +108,42 @@ RUN_MUTANTS = [
         "if self.best is not None",
         "if False",
         "best epoch",
+    ),
+    # several runs at once
+    bug(
+        "a run that is ahead is trained along",
+        "minidrop.fitting:_train_until",
+        "if run.state.epoch < epoch",
+        "if True",
+        "a replica behind",
+    ),
+    bug(
+        "only one run is saved when interrupted",
+        "minidrop.fitting:fit_replicas",
+        "for run in runs:\n                    run.save_midway()",
+        "for run in runs[:1]:\n                    run.save_midway()",
+        "interrupted replicas",
+    ),
+    bug(
+        "only one run gets its best weights back",
+        "minidrop.fitting:fit_replicas",
+        "for run in runs:\n        run.load_best()",
+        "for run in runs[:1]:\n        run.load_best()",
+        "replicas",
+    ),
+    bug(
+        "a replica has all threads for its products",
+        NUMPY + "side_by_side",
+        "with limited(1):",
+        "if True:",
+        "threads of a late replica",
+    ),
+    bug(
+        "the spread of the mean for that of the seeds",
+        "minidrop.intervals:mean_row",
+        "stdev(numbers)",
+        "stdev(numbers) / sqrt(len(rows))",
+        "mean of rows",
     ),
     # checkpoints
     bug(

@@ -3,7 +3,7 @@
 from mutation import Mutant
 
 HINTON = "minidrop.optim.hinton:SGDHinton."
-TRAINING = "minidrop.fitting:_Run."
+TRAINING = "minidrop.single_run:SingleRun."
 
 SLIP_MUTANTS = [
     # 000: Hinton's dropout
@@ -80,9 +80,9 @@ SLIP_MUTANTS = [
     ),
     Mutant(
         "001: the last training batch's loss under the epoch's name",
-        TRAINING + "epoch",
-        "state.loss_sum += loss * len(labels)",
-        "state.loss_sum = loss * self.train.size",
+        "minidrop.backends.tally:Tally.add",
+        "self._loss_sum += number * examples",
+        "self._loss_sum = number * examples",
         "train loss",
     ),
     # 002: going deeper

@@ -1,0 +1,96 @@
+"""The folder of a run: how it is made, what says which run it is, and how files are written into it."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from minidrop.checkpoint import Row, replacing
+from minidrop.config import TrainConfig, from_dict, read_config
+from minidrop.errors import CheckpointError
+from minidrop.versions import versions
+
+#: what may change when a run is resumed, since the weights so far do not depend on it
+RESUMABLE = ("epochs", "checkpoint_every", "data_dir")
+HOLDS_ANOTHER = "{} holds another run: choose another folder with --run, or go on with that run by --resume"
+
+
+def create_folder(folder: Path | None, config: TrainConfig) -> Path:
+    """Make a run folder, or the next free one, with config.json and versions.json; see `Run.create`."""
+    folder = folder or _claim_next_folder(config.dataset)
+    if (folder / "checkpoint.safetensors").exists():
+        raise CheckpointError(HOLDS_ANOTHER.format(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "config.json", "x", encoding="utf-8") as file:
+            file.write(_json(config.to_dict()))
+    except FileExistsError:
+        if not (folder / "config.json").exists():
+            raise CheckpointError(f"{folder} is a file; a run needs a folder") from None
+        raise CheckpointError(HOLDS_ANOTHER.format(folder)) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot make the run folder {folder}: {error.strerror}") from None
+    write_json(folder / "versions.json", versions())
+    return folder
+
+
+def _claim_next_folder(dataset: str, root: Path = Path("runs")) -> Path:
+    """Make the first of runs/DATASET-001, -002, ... that does not exist, whoever else is doing the same."""
+    for number in count(1):
+        folder = root / f"{dataset}-{number:03}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise CheckpointError(f"cannot make the run folder {folder}: {error.strerror}") from None
+        return folder
+    raise AssertionError("count() does not end")
+
+
+def read_changed(
+    folder: Path, explicit: Mapping[str, Any] | None, changeable: Sequence[str]
+) -> tuple[TrainConfig, bool]:
+    """The configuration of the run in `folder` with `explicit` changes, and whether they change it.
+
+    Raises:
+        CheckpointError: see `open_run`.
+    """
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"there is no run in {folder}: it has no config.json")
+    config = from_dict(read_config(folder / "config.json"), str(folder / "config.json"))
+    changes = dict(explicit or {})
+    if changes.get("data_dir") is not None:
+        changes["data_dir"] = str(Path(changes["data_dir"]).absolute())
+    changed = from_dict(config.to_dict() | changes)
+    for key, value in changed.to_dict().items():
+        before = getattr(config, key)
+        if value != before and key not in changeable:
+            raise CheckpointError(
+                f"{folder} is a run with {key} {before}; it cannot go on with {value}: start a new run, or "
+                f"leave {key} out"
+            )
+    return changed, changed != config
+
+
+def write_history(path: Path, history: Sequence[Row]) -> None:
+    """Write a table with a row an epoch."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, history[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    with replacing(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write keys and values to a JSON file."""
+    with replacing(path) as temporary:
+        temporary.write_text(_json(values), encoding="utf-8")
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=2) + "\n"
