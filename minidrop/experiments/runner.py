@@ -151,11 +151,17 @@ def finished(jobs: Sequence[Job], folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _same(wanted: Mapping[str, Any], before: Mapping[str, Any], place: Path) -> None:
-    if "config" in before:  # what a newer version can be told besides, the older one did by default
-        before = {**before, "config": TrainConfig().to_dict() | before["config"]}
+    wanted, before = _complete(wanted), _complete(before)
     if before != wanted:
         name = next((name for name in wanted if before.get(name) != wanted[name]), "its arguments")
         raise CheckpointError(f"{place} was run with another {name}: choose another folder or delete it")
+
+
+def _complete(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With every key of a configuration: what a newer version can be told, an older one did by default."""
+    if "config" not in arguments:
+        return arguments
+    return {**arguments, "config": TrainConfig().to_dict() | arguments["config"]}
 
 
 def _plain(values: Mapping[str, Any]) -> Any:

@@ -97,7 +97,10 @@ def fake_cupy(monkeypatch):
     cupy = ModuleType("cupy")
     cupy.__version__ = "14.0"
     error = type("CUDARuntimeError", (RuntimeError,), {})
-    cupy.cuda = SimpleNamespace(runtime=SimpleNamespace(CUDARuntimeError=error, getDeviceCount=lambda: 1))
+    runtime = SimpleNamespace(
+        CUDARuntimeError=error, getDeviceCount=lambda: 1, runtimeGetVersion=lambda: 12080
+    )
+    cupy.cuda = SimpleNamespace(runtime=runtime)
     cupy.ndarray = type("ndarray", (), {"__module__": "cupy", "shape": (2, 2), "dtype": np.dtype("float32")})
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     forget_backends(monkeypatch)

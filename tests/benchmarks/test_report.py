@@ -180,8 +180,8 @@ def test_times_ratios_and_floors():
     text = report.PARTS["train_step"](result("train_step"))
     titles, _, *rows = text.split("\n\n")[1].splitlines()
     assert titles.count("× minidrop") == len(report.STEPS)
-    assert rows[0] == "| minidrop | 1 ms | 1.00 | 0.33 | 1 ms | 1.00 | 0.33 |"
-    assert rows[1].startswith("| matrix products alone (in NumPy: the floor) | 3 ms | 3.00 | 1.00 |")
+    assert rows[0] == "| minidrop | 1 ms | 1.00 | 0.25 | 1 ms | 1.00 | 0.25 |"
+    assert rows[2].startswith("| matrix products alone (in NumPy: the floor) | 4 ms | 4.00 | 1.00 |")
 
 
 def test_a_contestant_that_was_left_out_of_one_case_leaves_gaps():
@@ -189,7 +189,7 @@ def test_a_contestant_that_was_left_out_of_one_case_leaves_gaps():
     first = next(case for case in changed["cases"] if case["name"] == report.STEPS[0])
     first["contestants"] = [one for one in first["contestants"] if one["label"] != "JAX"]
     line = next(row for row in report.steps(changed).splitlines() if row.startswith("| JAX"))
-    assert re.fullmatch(r"\| JAX[^|]*\|  \|  \|  \| 8 ms \| 8.00 \| 2.67 \|", line)
+    assert re.fullmatch(r"\| JAX[^|]*\|  \|  \|  \| 9 ms \| 9.00 \| 2.25 \|", line)
 
 
 def test_without_the_others_only_minidrop_is_shown():

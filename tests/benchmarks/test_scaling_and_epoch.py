@@ -84,7 +84,8 @@ def test_an_epoch_sees_every_image_once(minidrop_epoch, monkeypatch):
 
 def test_pytorchs_epoch_sees_every_image_once(monkeypatch):
     pytest.importorskip("torch")
-    contestants = epoch.cases(quick=True)[0].contestants[1:]
+    contestants = [one for one in epoch.cases(quick=True)[0].contestants if "torch" in one.needs]
+    assert len(contestants) == 2
     for contestant in contestants:
         work = built(contestant)
         seen, step = [], type(work.step).__call__

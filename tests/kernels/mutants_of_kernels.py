@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import kernel_checks as checks
+from optim_helpers import assert_same_states, states_along
 from test_accumulation import train
 from test_cupy_replicas import check_steps
-from test_updates import assert_same, path
 
 import minidrop as md
 from minidrop.streams import Stream
@@ -61,7 +61,7 @@ def accumulation(device):
         train(device, "sgd-hinton", gradients, {"limit": 0.5}, steps=3, dtype="float32")
         for gradients in (False, True)
     )
-    assert_same([added], [written], "float32")
+    assert_same_states([added], [written], "float32")
 
 
 def replicas(device):
@@ -80,9 +80,9 @@ def update(name, **options):
     def check(device):
         def run(backend):
             more = {} if name == "sgd-hinton" else {"projections": [md.MaxNorm(0.9)]}
-            return path(backend, name, "float32", (33, 7, 3), 3, **(more | options))
+            return states_along(backend, name, "float32", (33, 7, 3), 3, **(more | options))
 
-        assert_same(run(device), run("numpy"), "float32")
+        assert_same_states(run(device), run("numpy"), "float32")
 
     return check
 

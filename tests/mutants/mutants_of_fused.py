@@ -358,7 +358,7 @@ FUSED_MUTANTS = [
     bug(
         "plain: bias behind the ReLU",
         PLAIN + "bias_relu_dropout",
-        "z += bias",
+        "z += bias[..., None, :]",
         "pass",
         "fused forward, blocks of 1000",
         ("self.xp.maximum(z, 0, out=z)", "self.xp.maximum(z, 0, out=z); z += bias"),
