@@ -9,6 +9,7 @@ from tolerances import FLOAT64_ROUNDING
 from training_helpers import INPUTS, LABELS, RNG, Shared, assert_same, build, snapshot
 
 import minidrop as md
+from minidrop import threads
 from minidrop.data import Batches, Examples
 from minidrop.errors import (
     MinidropError,
@@ -107,6 +108,14 @@ def test_after_the_first_step_a_step_allocates_no_array(dropout, way):
     large = peak_of_later_steps(backend, 1200, 1200, dropout=dropout, **options)
     assert small < UFUNC_BUFFER + WORDS * dropout + OBJECTS
     assert abs(large - small) < 2048
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("weight_decay", [0, 1e-3])
+def test_a_step_of_compiled_loops_takes_the_casting_buffer_alone(dropout, weight_decay):
+    with threads.limited(1):
+        peak = peak_of_later_steps("numba", 1200, 1200, dropout=dropout, weight_decay=weight_decay)
+    assert peak < UFUNC_BUFFER + OBJECTS
 
 
 @pytest.mark.parametrize("dropout", [False, True])
