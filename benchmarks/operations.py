@@ -26,7 +26,7 @@ def arguments() -> dict[str, tuple[Any, ...]]:
     batch, x = rng.permutation(60_000)[:100], np.empty((100, 784), np.float32)
     return {
         "keep_mask": (Stream(0), 0, 32768, np.empty((100, 800), bool)),
-        "bias_relu_dropout": (hidden, bias, rng.random((100, 800)) < 0.5, 2.0, workspace),
+        "bias_relu_dropout": (hidden, bias, rng.random((100, 800)) < 0.5, 1.0, workspace),
         "relu_dropout_backward": (hidden.copy(), hidden, 1.0, workspace),
         "softmax_cross_entropy": (logits, rng.integers(0, 10, 100), 0.01, np.empty_like(logits), workspace),
         "column_sums": (hidden, bias.copy()),

@@ -397,12 +397,12 @@ def test_a_step_is_shared_by_all_threads_or_by_none(rows, weights, number):
         assert NumpyBackend().shares(rows, weights) == (number if enough else 1)
 
 
-@given(weights=st.integers(1, 10**8), number=st.integers(1, 64))
-def test_an_update_is_shared_by_all_threads_or_by_none(weights, number):
-    enough = weights >= number * NumpyBackend.weights_a_share
+@given(numbers=st.integers(1, 10**8), number=st.integers(1, 64))
+def test_an_update_is_shared_by_all_threads_or_by_none(numbers, number):
+    enough = numbers >= number * NumpyBackend.numbers_a_share
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numpy_backend, "available", lambda: number)
-        assert NumpyBackend().update_shares(weights) == (number if enough else 1)
+        assert NumpyBackend().update_shares(numbers) == (number if enough else 1)
 
 
 @pytest.mark.parametrize(("rows", "weights"), [(1, 10**9), (ROWS, 10**9), (10**6, 1), (ROWS * 8, 1)])

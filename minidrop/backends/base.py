@@ -55,8 +55,8 @@ class Backend:
         """Among how many threads to share out a step of a model of `weights` numbers on `rows` examples."""
         return 1
 
-    def update_shares(self, weights: int) -> int:
-        """Among how many threads to share out an update of `weights` numbers alone."""
+    def update_shares(self, numbers: int) -> int:
+        """Among how many threads to share out an update alone, which changes so many weights and slots."""
         return 1
 
     def share_out(self, job: Callable[[int], object], shares: int) -> None:

@@ -66,28 +66,25 @@ def draw(keep: Array, threshold: Any, start: int, step: int, seed: Any, stream: 
 
 
 @compiled
-def add_rows(z: Array, bias: Array) -> None:
-    """z ← z + b, row by row."""
+def bias_relu(z: Array, bias: Array) -> None:
+    """z ← max(z + b, 0), row by row; a NaN stays one."""
+    zero = z.dtype.type(0)
     for i in range(len(z)):
         row = z[i]
         for j in range(len(row)):
-            row[j] += bias[j]
+            value = row[j] + bias[j]
+            row[j] = zero if value < zero else value
 
 
 @compiled
-def relu(z: Array) -> None:
-    """z ← max(z, 0), flat; a NaN stays one."""
+def bias_relu_dropout(z: Array, bias: Array, keep: Array, scale: Any) -> None:
+    """z ← scale keep max(z + b, 0), row by row; a NaN stays one."""
     zero = z.dtype.type(0)
     for i in range(len(z)):
-        value = z[i]
-        z[i] = zero if value < zero else value
-
-
-@compiled
-def multiply_kept(z: Array, keep: Array, scale: Any) -> None:
-    """z ← scale keep z, flat."""
-    for i in range(len(z)):
-        z[i] = z[i] * keep[i] * scale
+        row, kept = z[i], keep[i]
+        for j in range(len(row)):
+            value = row[j] + bias[j]
+            row[j] = (zero if value < zero else value) * kept[j] * scale
 
 
 @compiled

@@ -28,7 +28,7 @@ class NumbaBackend(NumpyBackend):
     has_kernels = True
     #: compiled loops do not hold the lock that NumPy's passes wait for, so less work pays already
     products_a_share = 50_000_000
-    weights_a_share = 500_000
+    numbers_a_share = 1_000_000
 
     def __init__(self) -> None:
         try:
@@ -68,12 +68,14 @@ class NumbaBackend(NumpyBackend):
         if not _flat(z, *(array for array in (bias, keep) if array is not None)):
             super().bias_relu_dropout(z, bias, keep, scale, workspace)
             return
-        if bias is not None:
-            self._loops.add_rows(z, bias)
-        self._loops.relu(z.reshape(-1))
+        if bias is None:
+            bias = self._scratch.workspace.array("no bias", z.shape[1:], z.dtype)
+            bias.fill(0)
         if keep is not None and keep.ndim == z.ndim:
-            self._loops.multiply_kept(z.reshape(-1), keep.reshape(-1), z.dtype.type(scale))
-        elif keep is not None:
+            self._loops.bias_relu_dropout(z, bias, keep, z.dtype.type(scale))
+            return
+        self._loops.bias_relu(z, bias)
+        if keep is not None:
             z *= keep
             z *= scale
 

@@ -38,8 +38,8 @@ class NumpyBackend(Backend):
     values_are_cheap = True
     #: and waking one takes as long as a million products of weight and example or so (measured on two cores)
     products_a_share = 100_000_000
-    #: the same for an update alone
-    weights_a_share = 1_000_000
+    #: the same for an update alone, in weights and slots that it changes
+    numbers_a_share = 2_000_000
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         """`array` itself."""
@@ -51,9 +51,9 @@ class NumpyBackend(Backend):
         threads = available() if most > 1 else 1
         return threads if threads <= most else 1
 
-    def update_shares(self, weights: int) -> int:
-        """See `Backend.update_shares`: all threads, if there are weights enough for each."""
-        most = weights // self.weights_a_share
+    def update_shares(self, numbers: int) -> int:
+        """See `Backend.update_shares`: all threads, if there are numbers enough for each."""
+        most = numbers // self.numbers_a_share
         threads = available() if most > 1 else 1
         return threads if threads <= most else 1
 

@@ -102,7 +102,7 @@ class Optimizer:
         """Update all parameters from their gradients, then project."""
         self.advance()
         backend = self.parameters.backend
-        shares = backend.update_shares(self.parameters.size)
+        shares = backend.update_shares(self.parameters.size * (1 + len(self.state)))
         backend.share_out(lambda share: self.step_share(share, shares), shares)
 
     def advance(self) -> None:
