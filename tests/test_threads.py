@@ -244,8 +244,9 @@ class Library:
         self.number, self.asked_by = number, []
 
     def get_num_threads(self):
-        self.asked_by.append(threading.get_ident())
-        return self.number
+        number = self.number
+        self.asked_by.append(threading.get_ident())  # whoever sees this knows that the number has been read
+        return number
 
     def set_num_threads(self, number):
         self.number = number
@@ -365,10 +366,14 @@ def test_each_library_gets_its_own_number_back(libraries):
 def test_all_threads_come_back_after_two_callers_at_once(libraries):
     """The second one comes while the first is at work, and must not take its limit for the usual one."""
     libraries.append(Library(8))
-    inside = []
+    inside, first_is_back = [], threading.Event()
+
+    def look(share):
+        first_is_back.wait(5)
+        inside.append(libraries[0].number)
 
     def second():
-        threads.share_out(lambda share: inside.append(libraries[0].number), 2)
+        threads.share_out(look, 2)
 
     other = threading.Thread(target=second)
 
@@ -380,6 +385,7 @@ def test_all_threads_come_back_after_two_callers_at_once(libraries):
                 time.sleep(0.001)
 
     threads.share_out(first, 2)
+    first_is_back.set()
     other.join()
     assert inside == [1, 1]
     assert libraries[0].number == 8
