@@ -30,6 +30,15 @@ ASK_FOR_GPU = {
 }
 
 
+#: a program that says what the GPU is, whose products minidrop uses there, and which CUDA it has
+ABOUT_GPU = """
+import cupy, minidrop.versions
+runtime = cupy.cuda.runtime
+print(minidrop.versions.backends()["cupy"])
+print("CUDA", runtime.runtimeGetVersion(), "driver", runtime.driverGetVersion())
+"""
+
+
 class DisagreementError(AssertionError):
     """Contestants of one case that do not compute the same thing."""
 
@@ -48,7 +57,8 @@ class Contestant:
             object whose call is one repetition. If it has `values(n)`, that is called before all else and
             gives n numbers that must be the other contestants' too, such as the losses of its first n steps
             with masks that all are given. If it has `synchronise()`, a whole block is timed between two. A
-            `parts()` gives seconds by name: where the time of its last repetition went.
+            `parts()` gives seconds by name: where the time of its last repetition went. `facts()` gives other
+            numbers by name that the result is to hold.
         arguments: what JSON can hold.
         needs: modules without which the contestant is left out, with a reason.
         note: what is different about it.
@@ -123,6 +133,14 @@ def finds_gpu(module: str) -> bool:
     except OSError:
         return False
     return not subprocess.run([sys.executable, "-c", ASK_FOR_GPU[module]], capture_output=True).returncode
+
+
+def about_gpu() -> str:
+    """The CUDA device that CuPy finds, with its libraries; nothing without one."""
+    if not finds_gpu("cupy"):
+        return ""
+    run = [sys.executable, "-c", ABOUT_GPU]
+    return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip().replace("\n", "; ")
 
 
 class Worker:
@@ -203,6 +221,7 @@ def run_case(case: Case, pace: Pace, told: Callable[[str], None] = lambda what: 
                 seconds[i].append(worker.ask("time", calls[i]))
                 parts[i].append(worker.ask("parts") or {})
                 worker.ask("rest")
+        facts = [worker.ask("facts") for worker in racing]
         memory = [worker.ask("memory") for worker in racing]
     return {
         "name": case.name,
@@ -214,6 +233,7 @@ def run_case(case: Case, pace: Pace, told: Callable[[str], None] = lambda what: 
                 "seconds": seconds[i],
                 "calls": calls[i],
                 **({"parts": parts[i]} if any(parts[i]) else {}),
+                **({"facts": facts[i]} if facts[i] else {}),
                 **memory[i],
             }
             for i, worker in enumerate(racing)

@@ -4,34 +4,18 @@ Each part of it shows what its result has; a result that is not there is left ou
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from benchmarks import batch_vs_loop, epoch, optimizers, scaling, train_step
-from benchmarks.harness import ratio, typical
-from benchmarks.results import RESULTS, duration, size
+from benchmarks.report_parts import PARTS
+from benchmarks.results import RESULTS
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 #: the section that the one on speed follows
 BEFORE = "\n## Proof\n"
-
-#: what is shown of each benchmark, by the labels of its contestants or cases
-STEPS = ("width 800, batch 100", "width 2000, batch 1000")
-STEPPERS = (
-    "minidrop",
-    "minidrop, numba",
-    train_step.FLOOR,
-    "PyTorch, fused SGD",
-    "torch.compile",
-    "JAX",
-    "thinc",
-    "scikit-learn",
-)
-OPTIMIZERS = ("sgd", "momentum", "hinton", "adam")
-MASKS = ("minidrop", "NumPy PCG64 float32", "NumPy PCG64 raw", "PyTorch bernoulli_", "PyTorch rand")
 
 #: versions that are named, by the name in the provenance
 NAMES = {
@@ -47,8 +31,6 @@ NAMES = {
 }
 
 Result = Mapping[str, Any]
-One = Mapping[str, Any]
-Row = Sequence[str]
 
 
 def write(folder: Path = RESULTS, readme: Path = README) -> list[Path]:
@@ -119,167 +101,8 @@ def machine(result: Result) -> str:
     known = result["provenance"]
     count = known["processors_used"]
     used = f"{count} {'processor' if count == 1 else 'processors'} ({known['processor']})"
+    if "gpu" in known:
+        used = f"{known['gpu']}; {used}"
     versions = ", ".join(f"{title} {known[name]}" for name, title in NAMES.items() if name in known)
     how = "run in quick mode, which measures nothing," if result["quick"] else "measured"
     return f"{how} on {used} with {versions}"
-
-
-def table(titles: Row, rows: Iterable[Row]) -> str:
-    """A table in Markdown, numbers to the right.
-
-    >>> print(table(["who", "time"], [["minidrop", "1 ms"]]))
-    | who | time |
-    |---|--:|
-    | minidrop | 1 ms |
-    """
-    lines = [titles, *rows]
-    texts = [f"| {' | '.join(line)} |" for line in lines]
-    texts.insert(1, f"|---{'|--:' * (len(titles) - 1)}|")
-    return "\n".join(texts)
-
-
-def labelled(case: Mapping[str, Any]) -> dict[str, One]:
-    """The contestants of a case by label."""
-    return {one["label"]: one for one in case["contestants"]}
-
-
-def named(one: One) -> str:
-    """A contestant's label, with its note."""
-    return f"{one['label']} ({one['note']})" if one["note"] else one["label"]
-
-
-def chosen(cases: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The cases of these names; if there are none, as in quick mode, the first one."""
-    return [case for name in names for case in cases if case["name"] == name] or list(cases[:1])
-
-
-def steps(result: Result) -> str:
-    """The training step."""
-    cases = chosen(result["cases"], STEPS)
-    everyone = [labelled(case) for case in cases]
-    titles = ["a training step"]
-    for case in cases:
-        titles += [case["name"], "× minidrop", "× products"]
-    rows = []
-    for label in STEPPERS:
-        if all(label not in contestants for contestants in everyone):
-            continue
-        row = [next(named(contestants[label]) for contestants in everyone if label in contestants)]
-        for contestants in everyone:
-            if label not in contestants:
-                row += ["", "", ""]
-                continue
-            one = contestants[label]
-            row.append(duration(typical(one)))
-            row += [f"{ratio(one, contestants[other]):.2f}" for other in ("minidrop", train_step.FLOOR)]
-        rows.append(row)
-    return "\n\n".join(
-        [
-            "A step is forward pass with dropout, loss, backward pass, momentum and max-norm on one batch, "
-            "for a net with two hidden layers, in float32; who does less says so. The products are its "
-            "matrix products alone.",
-            table(titles, rows),
-        ]
-    )
-
-
-def memory(result: Result) -> str:
-    """Time and memory of the largest net."""
-    case = result["cases"][-1]
-    reference, *others = (one for one in case["contestants"] if one["label"] != train_step.FLOOR)
-    rows = []
-    for one in (reference, *others):
-        row = [one["label"], duration(typical(one)), f"{ratio(one, reference):.2f}"]
-        rows.append([*row, scaling.memory_column(one, case), scaling.times_weights(one, case)])
-    weights = size(case["parameters"]["weight_bytes"])
-    return "\n\n".join(
-        [
-            f"By plain SGD, as in document 001; the weights and biases are {weights}. Memory is the most "
-            "that a process holds while it makes steps, less what it held before it made the net.",
-            table([case["name"], "a step", f"× {reference['label']}", "memory", "× weights"], rows),
-        ]
-    )
-
-
-def epochs(result: Result) -> str:
-    """The epoch, and the start of a process."""
-    whole, *starts = result["cases"]
-    reference = whole["contestants"][0]
-    rows = []
-    for one in whole["contestants"]:
-        shares = [epoch.column(part)(one, whole) for part in epoch.PARTS]
-        row = [one["label"], duration(typical(one)), f"{ratio(one, reference):.2f}"]
-        rows.append([*row, *shares])
-    titles = [whole["name"], "time", f"× {reference['label']}", *epoch.PARTS.values()]
-    lines = [table(titles, rows)]
-    for case in starts:
-        labels = [one["label"] for one in case["contestants"]]
-        times = [duration(typical(one)) for one in case["contestants"]]
-        lines.append(table([f"a process, {case['name']}", *labels], [["time", *times]]))
-    return "\n\n".join(lines)
-
-
-def loops(result: Result) -> str:
-    """The loop over examples against the batch."""
-    case = result["cases"][0]
-    rows = []
-    for library in batch_vs_loop.LIBRARIES:
-        value = batch_vs_loop.loop_ratio(library, case)
-        published = batch_vs_loop.PUBLISHED.get(library)
-        if value is not None or published is not None:
-            measured = "not measured" if value is None else f"{value:.1f}"
-            rows.append([library, measured, "" if published is None else f"{published}"])
-    return "\n\n".join(
-        [
-            "Document 002 compares a loop over the examples with one matrix product for all, and publishes "
-            f"the ratios of a CPU and a GPU for {batch_vs_loop.PUBLISHED_BATCH} examples.",
-            table([f"loop / batch, {case['name']}", "here", "document 002"], rows),
-        ]
-    )
-
-
-def updates(result: Result) -> str:
-    """The optimizers."""
-    rows = []
-    for case in result["cases"]:
-        if case["parameters"]["optimizer"] not in OPTIMIZERS:
-            continue
-        everyone = labelled(case)
-        ours = [everyone[label] for label in ("minidrop step()", optimizers.NUMBA_STEP) if label in everyone]
-        theirs = [one for one in case["contestants"] if one["label"].startswith("PyTorch")]
-        best = min(theirs, key=typical, default=None)
-        row = [case["name"].partition(",")[0], *(duration(typical(one)) for one in ours)]
-        row += [""] * (2 - len(ours))
-        row += ["", ""] if best is None else [duration(typical(best)), f"{ratio(best, ours[-1]):.2f}"]
-        rows.append([*row, f"{optimizers.rate(ours[-1], case) / optimizers.copying(case):.0%}"])
-    weights = result["cases"][0]["parameters"]["weights"]
-    ways = ("minidrop", "numba", "PyTorch's fastest", "× numba", "of a copy")
-    titles = [f"an update of {weights:,} weights", *ways]
-    return "\n\n".join(
-        [
-            "An update of weights whose gradients are there. The last column is the numba backend's bytes a "
-            "second as a share of those of `numpy.copyto` on one thread.",
-            table(titles, rows),
-        ]
-    )
-
-
-def masks(result: Result) -> str:
-    """The dropout masks."""
-    case = next(case for case in result["cases"] if case["parameters"]["work"] == "mask")
-    everyone = labelled(case)
-    reference = case["contestants"][0]
-    drawn = [everyone[label] for label in MASKS if label in everyone]
-    rows = [[named(one), f"{1 / typical(one):,.0f}", f"{ratio(one, reference):.2f}"] for one in drawn]
-    return table([case["name"], "masks a second", f"× {reference['label']}'s time"], rows)
-
-
-#: the parts in their order, by the name of their benchmark
-PARTS: dict[str, Callable[[Result], str]] = {
-    "train_step": steps,
-    "scaling": memory,
-    "epoch": epochs,
-    "batch_vs_loop": loops,
-    "optimizers": updates,
-    "dropout": masks,
-}

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import Case, Pace, ratio, run_case, spread, typical
+from benchmarks.harness import Case, Pace, about_gpu, ratio, run_case, spread, typical
 from minidrop.versions import versions
 
 RESULTS = Path(__file__).parent / "results"
@@ -114,7 +114,7 @@ def size(count: int) -> str:
 
 
 def provenance(pace: Pace) -> dict[str, Any]:
-    """What the figures depend on: versions, processor, memory, threads, the commit that was measured."""
+    """What the figures depend on: versions, processor, GPU, memory, threads, the commit that was measured."""
     found: dict[str, Any] = dict(versions())
     for package in PACKAGES:
         try:
@@ -124,6 +124,8 @@ def provenance(pace: Pace) -> dict[str, Any]:
     found["processor"] = processor()
     found["memory_bytes"] = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     found["processors_used"] = len(pace.processors())
+    if gpu := about_gpu():
+        found["gpu"] = gpu
     return found
 
 

@@ -5,6 +5,7 @@
 - ["time", n]: seconds a repetition, out of n: the median, or the mean of a synchronised block
 - ["rest"]: null, once the threads of the work are asleep
 - ["parts"]: what the work says of its last repetition, seconds by name, or null if it says nothing
+- ["facts"]: what else the work knows of itself, numbers by name, or null
 - ["memory"]: how much memory was resident, in bytes; see `Memory`
 """
 
@@ -113,6 +114,8 @@ def main() -> None:
             rest()
         elif request == "parts" and hasattr(work, "parts"):
             answer = work.parts()
+        elif request == "facts" and hasattr(work, "facts"):
+            answer = work.facts()
         elif request == "memory":
             answer = memory.answer()
         print(json.dumps(answer), file=answers, flush=True)

@@ -78,7 +78,8 @@ class Recorder:
         self._frozen: Any = None
         #: whether a step by launches has compiled kernels and made buffers: a recording can do neither
         self._is_warm = False
-        self._graphs: dict[int, Any] = {}
+        #: the recordings, by how many steps they have
+        self.graphs: dict[int, Any] = {}
         self._alive: list[Any] = []
 
     def _steps(self, rows: int, steps: int = 1) -> None:
@@ -95,7 +96,7 @@ class Recorder:
         frozen = self._what_is_frozen()
         if frozen != self._frozen:
             self._frozen, self._is_warm = frozen, False
-            self._graphs, self._alive = {}, []
+            self.graphs, self._alive = {}, []
         whole = batches.size // rows
         while tally.batches < len(batches):
             if tally.batches == whole:
@@ -120,11 +121,11 @@ class Recorder:
     def _launch(self, steps: int) -> bool:
         """Queue the graph of the next steps; False, with nothing queued, if they cannot be recorded."""
         self.optimizer.numbers()  # before a recording, which must not write them
-        if steps not in self._graphs and not self.obstacle:
+        if steps not in self.graphs and not self.obstacle:
             self._record(steps)
         if self.obstacle:
             return False
-        self._graphs[steps].launch()
+        self.graphs[steps].launch()
         for optimizer in self.optimizers:  # what the host counts
             for _ in range(steps):
                 optimizer.advance()
@@ -137,7 +138,7 @@ class Recorder:
         rows, batches = self.batches.batch_size, self.all_tallies[0].batches
         scalars = [optimizer.scalars() for optimizer in self.optimizers]
         try:
-            self._graphs[steps] = self.backend.record(lambda: self._steps(rows, steps))
+            self.graphs[steps] = self.backend.record(lambda: self._steps(rows, steps))
         except BackendError as error:
             self.obstacle = str(error)
         # nothing is done yet

@@ -59,7 +59,8 @@ class TrainStep:
         #: how far the epoch is
         self.tally = model.backend.tally()
         self._fused = None if chain is None else FusedStep(model, chain, loss, optimizer, gradients)
-        self._captured: Recorder | None = None
+        #: what the last epoch's graphs are recordings of
+        self.captured: Recorder | None = None
         self._obstacle = "there was no epoch yet"
 
     @property
@@ -100,12 +101,12 @@ class TrainStep:
         """How the last epoch's kernels were launched, and why not in graphs; nothing on the host."""
         if self.model.backend.values_are_cheap:
             return ""
-        obstacle = self._obstacle or (self._captured.obstacle if self._captured else "")
+        obstacle = self._obstacle or (self.captured.obstacle if self.captured else "")
         return f"one by one: {obstacle}" if obstacle else f"in CUDA graphs of {STEPS} steps"
 
     def launched_by(self, captured: Recorder | None, obstacle: str) -> None:
         """Be trained along with other replicas from now on: its memory moves, and its own graphs are gone."""
-        self._captured, self._obstacle = captured, obstacle
+        self.captured, self._obstacle = captured, obstacle
 
     def _capture(self, batches: Batches) -> CapturedStep | None:
         """The step that finds `batches` by itself on the device, if there can be one."""
@@ -115,9 +116,9 @@ class TrainStep:
         self._obstacle = obstacle(self._fused, batches)
         if self._obstacle:
             return None
-        captured = self._captured
+        captured = self.captured
         if not isinstance(captured, CapturedStep) or captured.batches is not batches:
-            captured = self._captured = CapturedStep(self._fused, batches, self.tally)
+            captured = self.captured = CapturedStep(self._fused, batches, self.tally)
         return captured
 
 

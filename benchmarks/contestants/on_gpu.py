@@ -1,38 +1,74 @@
-"""The training step on a GPU, by several libraries: a call is a hundred steps, and nobody reads a loss."""
+"""minidrop's training steps on a GPU, and what they cannot be faster than; nobody reads a loss."""
 
+from collections.abc import Callable
+from ctypes import CDLL, byref, c_size_t, c_void_p
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 import minidrop as md
+from benchmarks.contestants.minidrop_epoch import MinidropEpoch
 from benchmarks.contestants.minidrop_step import MinidropStep
+from benchmarks.contestants.parts import Parts
 from benchmarks.workload import Workload
+from minidrop.captured_replicas import together
+from minidrop.data.batches import ReplicaBatches
 
-#: steps of a call: enough that what waits for the device at its ends does not count
-STEPS = 100
+#: steps of a graph of products or copies, as many as minidrop's own graphs have
+RECORDED = md.captured.STEPS
 
 
-class Minidrop:
-    """minidrop on CuPy: an epoch of steps in CUDA graphs, or launched one by one.
+def nodes(graph: Any) -> int:
+    """How many nodes a CUDA graph has: kernels, copies and memory sets.
+
+    Raises:
+        RuntimeError: if the driver does not say.
+    """
+    count = c_size_t()
+    status = CDLL("libcuda.so.1").cuGraphGetNodes(c_void_p(graph.graph), None, byref(count))
+    if status:
+        raise RuntimeError(f"cuGraphGetNodes fails with error {status}")
+    return count.value
+
+
+class OnGpu:
+    """What uses CuPy's arrays."""
+
+    def __init__(self) -> None:
+        self.backend = md.set_backend("cupy")
+
+    def synchronise(self) -> None:
+        """Wait for the device."""
+        self.backend.xp.cuda.Device().synchronize()
+
+
+def repeated(workload: Workload, steps: int) -> md.data.Batches:
+    """So many batches, each of which is the workload's."""
+    inputs, labels = np.tile(workload.inputs, (steps, 1)), np.tile(workload.labels, steps)
+    examples = md.data.Examples(inputs, labels)
+    return md.data.Batches(examples, workload.batch, shuffle=False, dtype=workload.dtype)
+
+
+class Steps(OnGpu):
+    """An epoch of steps in CUDA graphs, or launched one by one.
 
     Args:
         workload: the step to do.
+        steps: how many a call does.
         captured: whether in graphs.
         gradients: whether weight gradients are written.
     """
 
-    def __init__(self, workload: Workload, *, captured: bool = True, gradients: bool = False) -> None:
-        self.xp = md.set_backend("cupy").xp
+    def __init__(self, workload: Workload, steps: int, *, captured: bool, gradients: bool) -> None:
+        super().__init__()
         own = MinidropStep(workload, fused=True).step
         self.step = md.TrainStep(own.model, own.loss, own.optimizer, gradients=gradients)
-        self.captured = captured
-        inputs, labels = np.tile(workload.inputs, (STEPS, 1)), np.tile(workload.labels, STEPS)
-        examples = md.data.Examples(inputs, labels)  # every batch is the workload's
-        self.batches = md.data.Batches(examples, workload.batch, shuffle=False, dtype=workload.dtype)
+        self.in_graphs, self.batches = captured, repeated(workload, steps)
 
     def __call__(self) -> None:
-        """A hundred steps."""
-        if self.captured:
+        """The steps."""
+        if self.in_graphs:
             for _ in self.step.epoch(self.batches, 0):
                 pass
             assert self.step.launches.startswith("in CUDA graphs"), self.step.launches
@@ -40,176 +76,132 @@ class Minidrop:
             for x, labels in self.batches.epoch(0):
                 self.step(x, labels)
 
-    def synchronise(self) -> None:
-        """Wait for the device."""
-        self.xp.cuda.Device().synchronize()
-
     def values(self, n: int) -> list[float]:
         """The losses of the first n steps."""
         return [float(self.step(*next(self.batches.epoch(0)))) for _ in range(n)]
 
+    def facts(self) -> dict[str, float]:
+        """How many nodes of the graph a step has."""
+        found = self.step.captured.graphs if self.step.captured else {}
+        return {"nodes": nodes(found[RECORDED]) / RECORDED} if RECORDED in found else {}
 
-def minidrop(*, captured: bool = True, gradients: bool = False, **fields: Any) -> Minidrop:
+
+def minidrop(*, steps: int, captured: bool = True, gradients: bool = False, **fields: Any) -> Steps:
     """minidrop's steps on a workload."""
-    return Minidrop(Workload(**fields), captured=captured, gradients=gradients)
+    return Steps(Workload(**fields), steps, captured=captured, gradients=gradients)
 
 
-class Products:
-    """The matrix products of a hundred steps in CUDA graphs, by minidrop's handle of cuBLAS: the floor."""
+class Replicas(OnGpu):
+    """An epoch of steps of several replicas at once.
 
-    def __init__(self, workload: Workload) -> None:
-        back = md.set_backend("cupy")
-        self.xp, full = back.xp, back.xp.full
-        weights = [back.asarray(W) for W, _ in workload.weights()]
-        dw = [back.xp.empty_like(W) for W in weights]
-        x = [full((workload.batch, n), 1e-3, workload.dtype) for n in workload.sizes]
-        dx = [full((workload.batch, n), 1e-3, workload.dtype) for n in workload.sizes]
+    Args:
+        workload: the step of the first; the others have the next seeds.
+        steps: how many a call does.
+        several: how many replicas.
+    """
+
+    def __init__(self, workload: Workload, steps: int, several: int) -> None:
+        super().__init__()
+        works = [replace(workload, seed=workload.seed + k) for k in range(several)]
+        self.batches = ReplicaBatches([repeated(workload, steps)] * several)
+        self.step = together([MinidropStep(work, fused=True).step for work in works], self.batches)
+        self.several = several
+
+    def __call__(self) -> None:
+        """The steps."""
+        for _ in self.step.epoch(0, 0, [0.0] * self.several):
+            pass
+
+    def values(self, n: int) -> list[float]:
+        """The losses of the first replica's first n steps."""
+        return [float(self.step(*next(self.batches.epoch(0)))[0]) for _ in range(n)]
+
+
+def replicas(*, steps: int, several: int, **fields: Any) -> Steps | Replicas:
+    """The steps of so many replicas; those of one are a single run's."""
+    if several == 1:
+        return minidrop(steps=steps, **fields)
+    return Replicas(Workload(**fields), steps, several)
+
+
+class Recorded(OnGpu):
+    """Work that is as much as that of a step, recorded `RECORDED` times in a graph: a floor of the step.
+
+    Args:
+        work: what queues the work, given the backend; what it returns is kept alive.
+        steps: how many a call does.
+    """
+
+    def __init__(self, work: Callable[[Any], Callable[[], object]], steps: int) -> None:
+        super().__init__()
+        self.work, self.launches = work(self.backend), steps // RECORDED
+        self.work()
+        self.graph = self.backend.record(lambda: [self.work() for _ in range(RECORDED)])
+
+    def __call__(self) -> None:
+        """The work of all steps."""
+        for _ in range(self.launches):
+            self.graph.launch()
+
+    def facts(self) -> dict[str, float]:
+        """How many nodes of the graph a step has."""
+        return {"nodes": nodes(self.graph) / RECORDED}
+
+
+def products(*, steps: int, **fields: Any) -> Recorded:
+    """The matrix products of a workload's steps, by minidrop's handle of cuBLAS."""
+    workload = Workload(**fields)
+
+    def work(backend: Any) -> Callable[[], object]:
+        xp = backend.xp
+        weights = [backend.asarray(W) for W, _ in workload.weights()]
+        dw = [xp.empty_like(W) for W in weights]
+        x, dx = ([xp.full((workload.batch, n), 1e-3, workload.dtype) for n in workload.sizes] for _ in "xd")
 
         def step() -> None:
             for i, W in enumerate(weights):
-                back.matmul(x[i], W.T, x[i + 1])
+                backend.matmul(x[i], W.T, x[i + 1])
             for i in reversed(range(len(weights))):
-                back.matmul(dx[i + 1].T, x[i], dw[i])
+                backend.matmul(dx[i + 1].T, x[i], dw[i])
                 if i:
-                    back.matmul(dx[i + 1], weights[i], dx[i])
+                    backend.matmul(dx[i + 1], weights[i], dx[i])
 
-        step()
-        self.alive = weights, dw, x, dx
-        self.graph = back.record(lambda: [step() for _ in range(10)])
+        return step
 
-    def __call__(self) -> None:
-        """The products of a hundred steps."""
-        for _ in range(STEPS // 10):
-            self.graph.launch()
-
-    def synchronise(self) -> None:
-        """Wait for the device."""
-        self.xp.cuda.Device().synchronize()
+    return Recorded(work, steps)
 
 
-def products(**fields: Any) -> Products:
-    """The products of a workload's step."""
-    return Products(Workload(**fields))
+def copies(*, steps: int, moved: int, **fields: Any) -> Recorded:
+    """Copies that read and write `moved` bytes a step, between arrays as large as weights and velocity."""
+    sizes = [W.size + b.size for W, b in Workload(**fields).weights()]
+    n, dtype = sum(sizes), Workload(**fields).dtype
+
+    def work(backend: Any) -> Callable[[], object]:
+        source, target = backend.xp.zeros(n, dtype), backend.xp.zeros(n, dtype)
+        whole, rest = divmod(moved // (2 * source.itemsize), n)
+
+        def step() -> None:
+            for _ in range(whole):
+                backend.xp.copyto(target, source)
+            backend.xp.copyto(target[:rest], source[:rest])
+
+        return step
+
+    return Recorded(work, steps)
 
 
-def torch(*, way: str, device: str = "cuda", **fields: Any) -> Any:
-    """PyTorch's steps: "eager" with fused SGD, in a CUDA "graph", or "compiled" to reduce overhead."""
-    import torch
+class Epoch(MinidropEpoch):
+    """An epoch with its test on a GPU, where the host does not see what a part of it takes."""
 
-    from benchmarks.contestants.torch_step import TorchStep
+    def __init__(self, workload: Workload, train: int, test: int) -> None:
+        self.synchronise = OnGpu().synchronise
+        super().__init__(workload, train, test)
 
-    class OnGpu(TorchStep):
-        def __init__(self) -> None:
-            super().__init__(Workload(**fields), optimizer="fused", max_norm=True, compiled=False)
-            self.inputs, self.labels = self.inputs.to(device), self.labels.to(device)
-            for layer in self.layers:
-                layer.to(device)
-            self.one: Any = self.step
-            if way == "compiled":
-                self.loss = torch.compile(self._loss, mode="reduce-overhead")
-                self.update = torch.compile(self._update, mode="reduce-overhead")
-                self.one = self.marked_step
-            if way == "graph":
-                side = torch.cuda.Stream()
-                side.wait_stream(torch.cuda.current_stream())
-                with torch.cuda.stream(side):
-                    for _ in range(3):
-                        self.step()
-                torch.cuda.current_stream().wait_stream(side)
-                graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph):
-                    self.step()
-                self.one = graph.replay
-
-        def step(self, factors: Any = None) -> Any:
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self.loss(factors)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.update()
-            return loss.detach()
-
-        def marked_step(self) -> None:
-            """A step after which what its graphs returned may be written again."""
-            torch.compiler.cudagraph_mark_step_begin()
-            self.step()
-
-        def __call__(self, factors: Any = None) -> Any:
-            for _ in range(STEPS):
-                self.one()
-
-        def synchronise(self) -> None:
-            if device == "cuda":
-                torch.cuda.synchronize()
-
-        def values(self, n: int) -> list[float] | None:
-            """The losses with the workload's masks; a graph draws its own."""
-            if way != "eager":
-                return None
-            masks = ([torch.from_numpy(f).to(device) for f in self.workload.factors(t)] for t in range(n))
-            return [float(self.step(factors)) for factors in masks]
-
-    return OnGpu()
+    def parts(self) -> Parts:
+        """None."""
+        return Parts()
 
 
-def jax(**fields: Any) -> Any:
-    """JAX's steps."""
-    from benchmarks.contestants.jax_step import JaxStep
-
-    class OnGpu(JaxStep):
-        def __call__(self, factors: Any = None) -> Any:
-            loss = None
-            for _ in range(STEPS if factors is None else 1):
-                arguments = self.weights, self.velocities, self.batch, self.key, self.steps, factors
-                self.weights, self.velocities, loss = self.step(*arguments)
-                self.steps += 1
-            return loss
-
-        def synchronise(self) -> None:
-            self.weights[0][0].block_until_ready()
-
-        def values(self, n: int) -> list[float]:
-            return [float(loss) for loss in super().values(n)]
-
-    return OnGpu(Workload(**fields))
-
-
-class Update:
-    """minidrop's update of one large matrix, PyTorch's fused one, or a copy: what the memory can do.
-
-    Args:
-        who: "minidrop", "torch" or "copy".
-        name: of minidrop's optimizer; its formula has PyTorch's name too.
-        n: how many weights.
-    """
-
-    def __init__(self, who: str, name: str, n: int) -> None:
-        from benchmarks.optimizers import FORMULAS
-
-        formula = FORMULAS[name]
-        if who == "torch":
-            import torch
-
-            p = torch.nn.Parameter(torch.zeros(n, device="cuda"))
-            p.grad = torch.full_like(p, 1e-3)
-            optimizer: Any = getattr(torch.optim, formula.torch)([p], **formula.torch_options, fused=True)
-            self.run, self.synchronise = optimizer.step, torch.cuda.synchronize
-            return
-        xp = md.set_backend("cupy").xp
-        self.synchronise = xp.cuda.Device().synchronize
-        if who == "copy":
-            source, target = xp.zeros(n, "float32"), xp.empty(n, "float32")
-            self.run = lambda: xp.copyto(target, source)
-            return
-        model = md.Linear(n // 10_000, 10_000, bias=False, init=md.Constant())
-        own = md.optim.OPTIMIZERS[name](model.parameters(), **formula.options)
-        model.weight.grad[...] = 1e-3
-        self.run = own.step
-
-    def __call__(self) -> None:
-        """One update."""
-        self.run()
-
-
-def update(*, who: str, name: str, n: int) -> Update:
-    """An update on the GPU."""
-    return Update(who, name, n)
+def epoch(*, train: int, test: int, **fields: Any) -> Epoch:
+    """minidrop's epoch on so many images."""
+    return Epoch(Workload(**fields), train, test)

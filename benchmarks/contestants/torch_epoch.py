@@ -21,18 +21,18 @@ class TorchEpoch:
     """One pass over the training images, then the test images.
 
     Args:
-        workload: the net and its batches.
+        step: the net's, with the workload that says how large its batches are.
         train: how many images to train on.
         test: how many images to test on.
         loader: whether batches come from a DataLoader over a TensorDataset, which collates single examples;
             else they are rows of one tensor, by `index_select`. Pixels are floats already.
     """
 
-    def __init__(self, workload: Workload, train: int, test: int, *, loader: bool) -> None:
-        self.step = TorchStep(workload, optimizer="fused", max_norm=True, compiled=False)
+    def __init__(self, step: TorchStep, train: int, test: int, *, loader: bool) -> None:
+        self.step, workload = step, step.workload
         self.batch, self.loader = workload.batch, loader
-        self.train = tensors(images(workload, train))
-        self.test = tensors(images(workload, test, test=True))
+        self.train = tensors(images(workload, train), step.device)
+        self.test = tensors(images(workload, test, test=True), step.device)
         self._parts = Parts()
 
     def batches(self, data: Batch, size: int, shuffle: bool) -> Iterator[Batch]:
@@ -44,13 +44,13 @@ class TorchEpoch:
         if not shuffle:
             yield from zip(torch.split(x, size), torch.split(labels, size), strict=True)
             return
-        for indices in torch.split(torch.randperm(len(x)), size):
+        for indices in torch.split(torch.randperm(len(x), device=x.device), size):
             yield x.index_select(0, indices), labels.index_select(0, indices)
 
     def __call__(self) -> None:
         """One epoch."""
         self._parts.clear()
-        total = 0.0
+        total: Any = 0.0
         batches = self.batches(self.train, self.batch, shuffle=True)
         for x, labels in self._parts.waits("batches", batches):
             with self._parts.takes("steps"):
@@ -80,11 +80,13 @@ class TorchEpoch:
         return [self.evaluate()[0], -(-len(self.train[0]) // self.batch)]
 
 
-def tensors(examples: Examples) -> Batch:
+def tensors(examples: Examples, device: str) -> Batch:
     """Pixels as floats, and labels."""
-    return torch.from_numpy(examples.inputs).float() / DIVISOR, torch.from_numpy(examples.labels)
+    pixels, labels = torch.from_numpy(examples.inputs).float() / DIVISOR, torch.from_numpy(examples.labels)
+    return pixels.to(device), labels.to(device)
 
 
 def epoch(*, train: int, test: int, loader: bool, **fields: Any) -> TorchEpoch:
     """PyTorch's epoch on so many images."""
-    return TorchEpoch(Workload(**fields), train, test, loader=loader)
+    step = TorchStep(Workload(**fields), optimizer="fused", max_norm=True, compiled=False)
+    return TorchEpoch(step, train, test, loader=loader)

@@ -19,13 +19,17 @@ class TorchStep:
         max_norm: whether max-norm follows, by `Tensor.renorm_`.
         compiled: whether torch.compile makes one graph of forward pass and loss with its backward pass, and
             one of optimizer and max-norm, as PyTorch's recipe for compiled optimizers does.
+        device: of all tensors.
     """
 
-    def __init__(self, workload: Workload, *, optimizer: str, max_norm: bool, compiled: bool) -> None:
+    def __init__(
+        self, workload: Workload, *, optimizer: str, max_norm: bool, compiled: bool, device: str = "cpu"
+    ) -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-        self.workload, self.max_norm = workload, max_norm
-        self.inputs, self.labels = torch.from_numpy(workload.inputs), torch.from_numpy(workload.labels)
-        self.layers = [linear(W, b) for W, b in workload.weights()]
+        self.workload, self.max_norm, self.device = workload, max_norm, device
+        self.inputs = torch.from_numpy(workload.inputs).to(device)
+        self.labels = torch.from_numpy(workload.labels).to(device)
+        self.layers = [linear(W, b).to(device) for W, b in workload.weights()]
         self.optimizer = torch.optim.SGD(
             nn.ModuleList(self.layers).parameters(),
             lr=workload.lr,
@@ -53,11 +57,15 @@ class TorchStep:
 
     def __call__(self, factors: list[Tensor] | None = None) -> float:
         """One step, its dropout PyTorch's own or by the given factors; the loss before its update."""
+        return self.losses(factors).item()
+
+    def losses(self, factors: list[Tensor] | None = None) -> Tensor:
+        """The same, with the loss as a tensor."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(factors)
         loss.backward()  # type: ignore[no-untyped-call]
         self.update()
-        return loss.item()
+        return loss.detach()
 
     def values(self, n: int) -> list[float] | None:
         """The losses of the first n steps with the workload's masks; without max-norm they are others."""

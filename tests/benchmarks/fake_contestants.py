@@ -55,6 +55,13 @@ class Partial(Logged):
         return {"half": 0.5}
 
 
+class Knowing(Logged):
+    """Work that knows something of itself."""
+
+    def facts(self):
+        return {"nodes": 3}
+
+
 class Limited:
     """Work that says where it may run."""
 

@@ -119,6 +119,13 @@ def test_parts_are_kept_round_by_round(log):
     assert "parts" not in without
 
 
+def test_facts_are_kept(log):
+    contestants = [fake(make, make, log=str(log), name=make) for make in ("Knowing", "Logged")]
+    knowing, other = run_case(race(*contestants), SHORT)["contestants"]
+    assert knowing["facts"] == {"nodes": 3}
+    assert "facts" not in other
+
+
 def test_threads_limit_processors_and_libraries():
     processors = Pace(threads=1).processors()
     with harness.workers([fake("a", "Limited")], processors) as (only,):

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from benchmarks import report
+from benchmarks import batch_vs_loop, gpu, report, report_parts
 from benchmarks.results import RESULTS
 
 PROVENANCE = {
@@ -55,6 +55,12 @@ def result(name, quick=False):
         "provenance": PROVENANCE,
         "cases": cases,
     }
+
+
+def tables_of_gpu():
+    """The cases that have a table each; of the document's loops only the first is shown."""
+    names = [case.name for case in gpu.cases(quick=False) if "pass" not in case.parameters]
+    return [*names, batch_vs_loop.cases(quick=False)[0].name]
 
 
 def put(folder, name, **changes):
@@ -159,7 +165,8 @@ def test_a_result_alone_is_shown_alone(name, tmp_path):
     put(tmp_path, name)
     text = report.render(tmp_path)
     assert re.findall(r"results/(\w+)\.png", text) == [name]
-    assert text.count("|---|") == (2 if name == "epoch" else 1)
+    tables = {"epoch": 2, "gpu": len(tables_of_gpu())}
+    assert text.count("|---|") == tables.get(name, 1)
     for line in report.PARTS[name](result(name)).splitlines():
         assert line in text or not line.startswith("|")
 
@@ -172,23 +179,23 @@ def test_quick_results_can_be_shown_but_say_so(name, tmp_path):
 
 def test_every_row_that_is_to_be_shown_is_there(folder):
     text = report.render(folder)
-    wanted = [*report.STEPS, *report.STEPPERS, *report.OPTIMIZERS, *report.MASKS]
+    wanted = [*report_parts.STEPS, *report_parts.STEPPERS, *report_parts.OPTIMIZERS, *report_parts.MASKS]
     assert [what for what in wanted if not re.search(rf"\| {re.escape(what)}\b", text)] == []
 
 
 def test_times_ratios_and_floors():
     text = report.PARTS["train_step"](result("train_step"))
     titles, _, *rows = text.split("\n\n")[1].splitlines()
-    assert titles.count("× minidrop") == len(report.STEPS)
+    assert titles.count("× minidrop") == len(report_parts.STEPS)
     assert rows[0] == "| minidrop | 1 ms | 1.00 | 0.25 | 1 ms | 1.00 | 0.25 |"
     assert rows[2].startswith("| matrix products alone (in NumPy: the floor) | 4 ms | 4.00 | 1.00 |")
 
 
 def test_a_contestant_that_was_left_out_of_one_case_leaves_gaps():
     changed = result("train_step")
-    first = next(case for case in changed["cases"] if case["name"] == report.STEPS[0])
+    first = next(case for case in changed["cases"] if case["name"] == report_parts.STEPS[0])
     first["contestants"] = [one for one in first["contestants"] if one["label"] != "JAX"]
-    line = next(row for row in report.steps(changed).splitlines() if row.startswith("| JAX"))
+    line = next(row for row in report_parts.steps(changed).splitlines() if row.startswith("| JAX"))
     assert re.fullmatch(r"\| JAX[^|]*\|  \|  \|  \| 9 ms \| 9.00 \| 2.25 \|", line)
 
 
@@ -196,32 +203,54 @@ def test_without_the_others_only_minidrop_is_shown():
     changed = result("optimizers")
     for case in changed["cases"]:
         case["contestants"] = [one for one in case["contestants"] if "PyTorch" not in one["label"]]
-    rows = report.updates(changed).splitlines()[-len(report.OPTIMIZERS) :]
-    assert len(rows) == len(report.OPTIMIZERS)
+    rows = report_parts.updates(changed).splitlines()[-len(report_parts.OPTIMIZERS) :]
+    assert len(rows) == len(report_parts.OPTIMIZERS)
     assert all(row.count("|  |  |") == 1 for row in rows)
 
 
 def test_memory_is_what_the_process_grew_by():
-    text = report.memory(result("scaling"))
+    text = report_parts.memory(result("scaling"))
     assert "| minidrop | 1 ms | 1.00 | 1 MB | 0.0 |" in text
     assert "563 MB" in text
     untold = result("scaling")
     for one in untold["cases"][-1]["contestants"]:
         one["peak_bytes"] = None
-    assert "| minidrop | 1 ms | 1.00 | - | - |" in report.memory(untold)
+    assert "| minidrop | 1 ms | 1.00 | - | - |" in report_parts.memory(untold)
 
 
 def test_what_is_published_stands_beside_what_was_measured():
-    rows = report.loops(result("batch_vs_loop")).splitlines()
+    rows = report_parts.loops(result("batch_vs_loop")).splitlines()
     assert "| PyTorch | 1.3 | 5.1 |" in rows
     assert any(re.fullmatch(r"\| PyTorch GPU \| .* \| 76\.0 \|", row) for row in rows)
 
 
 def test_the_parts_of_an_epoch_are_shares():
-    text = report.epochs(result("epoch"))
+    text = report_parts.epochs(result("epoch"))
     assert "| minidrop | 1 ms | 1.00 | 70.0% | 20.0% | 6.0% | 4.0% |" in text
     assert "| import minidrop | minidrop --help | import numpy | import torch |" in text
     assert text.endswith("| time | 1 ms | 2 ms | 3 ms | 4 ms |")
+
+
+def test_of_a_gpu_each_case_is_a_table_with_the_time_of_one_step():
+    made = result("gpu")
+    made["cases"][0]["contestants"][0]["facts"] = {"nodes": 21.1}
+    text = report_parts.on_gpu(made)
+    assert [line.split(" | ")[0] for line in text.splitlines() if "| time |" in line] == [
+        f"| {name}" for name in tables_of_gpu()[:-1]
+    ]
+    # a repetition is a hundred steps; the floors are the fourth and the fifth contestant
+    assert "| minidrop (CUDA graphs) | 10 µs | 1.00 | 500% | 21.1 |" in text
+    assert "| copies of its bytes (a floor) | 50 µs | 5.00 | 100% |  |" in text
+    assert "| copy (of as many numbers) | 3 ms | 3.00 | 100% |  |" in text
+    assert f"| loop / batch, {tables_of_gpu()[-1]} | here | document 002 |" in text
+    assert re.search(r"\| PyTorch GPU \| \d\.\d \| 76\.0 \|", text)
+    assert "not measured" not in text
+
+
+def test_the_gpu_is_named_beside_the_processor(folder):
+    put(folder, "gpu", provenance=PROVENANCE | {"gpu": "A GPU"})
+    text = " ".join(report.render(folder).split())
+    assert "`gpu`: measured on A GPU; 2 processors (A Processor) with" in text
 
 
 def test_results_of_two_machines_name_both(folder):

@@ -130,7 +130,7 @@ def test_an_epoch_is_launches_of_graphs(device, stand_in, monkeypatch):
     for epoch in range(2):
         list(step.epoch(batches, epoch))
     kernels, graphs = count_launches(device, monkeypatch), []
-    cls = type(step._captured._graphs[3])
+    cls = type(step.captured.graphs[3])
     original = cls.launch
     monkeypatch.setattr(cls, "launch", lambda graph: (graphs.append(len(graph)), original(graph)))
     before = stand_in.allocations
