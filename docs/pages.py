@@ -182,10 +182,15 @@ def extent(results: Json) -> str:
     configs = [record["arguments"].get("config", {}) for record in records if "history" in record["result"]]
     configs = [config for config in configs if config["dataset"] == data]
     if not configs:
-        return f"{len(records)} {'job' if len(records) == 1 else 'jobs'}"
+        return _jobs(len(records))
     epochs, seeds = (sorted({config[key] for config in configs}) for key in ("epochs", "seed"))
     text = f"{len(configs)} trainings of {_listed(epochs)} epochs, seeds {_listed(seeds)}"
-    return text + (f", and {len(records) - len(configs)} other jobs" if len(records) > len(configs) else "")
+    others = len(records) - len(configs)
+    return f"{text}, and {_jobs(others, 'other ')}" if others else text
+
+
+def _jobs(count: int, which: str = "") -> str:
+    return f"{count} {which}{'job' if count == 1 else 'jobs'}"
 
 
 def verdicts(found: Found) -> str:
