@@ -16,9 +16,11 @@ WITHOUT_LOOP = ("published",)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("decoupled", [False, True])
 @pytest.mark.parametrize("name", sorted(EVERY))
-def test_every_update(monkeypatch, name, dtype):
-    """With schedules, weight decay, groups and a limit."""
+def test_every_update(monkeypatch, name, decoupled, dtype):
+    """With schedules, weight decay of both kinds, groups and a limit."""
+    monkeypatch.setattr(EVERY[name][0], "decoupled", decoupled)
     options = {"weight_decay": 0.05, "groups": {"*.bias": Group(lr_scale=0.5, weight_decay=0.0)}}
     if not issubclass(EVERY[name][0], md.SGDHinton):
         options["projections"] = [md.MaxNorm(0.9)]
