@@ -152,9 +152,11 @@ def test_momentum_of_rmsprop_can_be_scheduled():
     assert_same_path(path[2] - path[1], -0.1 * (gradients[2] + 0.5 * gradients[1]))
 
 
-def test_centered_rmsprop_survives_a_variance_that_rounds_below_zero():
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_centered_rmsprop_survives_a_variance_that_rounds_below_zero(backend):
     """With a constant gradient s - a² tends to zero, and rounding puts it on either side."""
-    optimizer = md.RMSprop(small_model().parameters(), lr=0.1, alpha=0.5, centered=True)
+    model = small_model(backend=backend)
+    optimizer = md.RMSprop(model.parameters(), lr=0.1, alpha=0.5, centered=True)
     gradients = np.broadcast_to(random_gradients(0, 1), (100, 39))
     squares, mean = optimizer.state["squares"], optimizer.state["mean"]
     below_zero = False
