@@ -12,11 +12,9 @@ from benchmarks.contestants.minidrop_epoch import MinidropEpoch
 from benchmarks.contestants.minidrop_step import MinidropStep
 from benchmarks.contestants.parts import Parts
 from benchmarks.workload import Workload
+from minidrop.captured import STEPS as RECORDED  # of a graph
 from minidrop.captured_replicas import together
 from minidrop.data.batches import ReplicaBatches
-
-#: steps of a graph of products or copies, as many as minidrop's own graphs have
-RECORDED = md.captured.STEPS
 
 
 def nodes(graph: Any) -> int:
