@@ -84,10 +84,10 @@ def provenance(results: Mapping[str, Result]) -> str:
         machines.setdefault(machine(result), {})[name] = result["provenance"]["commit"]
     lines = [
         "Each contestant has a process of its own, and they take turns in interleaved rounds. Shown are "
-        "medians of the times, and of each round's ratios. Contestants that compute the same must agree on "
-        "it before they are timed. `python -m benchmarks all` repeats this with what the extra `bench` "
-        "installs, `python -m benchmarks report` writes this section from [the results](benchmarks/results), "
-        "which hold the spreads, too."
+        "medians of the times, and of each round's ratios, which need not be the quotients of those medians. "
+        "Contestants that compute the same must agree on it before they are timed. `python -m benchmarks "
+        "all` repeats this with what the extra `bench` installs, `python -m benchmarks report` writes this "
+        "section from [the results](benchmarks/results), which hold the spreads, too."
     ]
     for text, commits in machines.items():
         names = "" if len(machines) == 1 else f"{', '.join(f'`{name}`' for name in commits)}: "

@@ -80,7 +80,7 @@ def steps(result: Result) -> str:
         [
             "A step is forward pass with dropout, loss, backward pass, momentum and max-norm on one batch, "
             "for a net with two hidden layers, in float32; who does less says so. The products are its "
-            "matrix products alone.",
+            "matrix products alone, which no step beats but by noise.",
             table(titles, rows),
         ]
     )

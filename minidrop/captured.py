@@ -74,7 +74,7 @@ class Recorder:
         self.batches: Any = batches
         self.all_tallies, self.optimizers, self.order = tallies, optimizers, order
         #: what kept a step from being recorded when that was tried
-        self.obstacle = ""
+        self.failure = ""
         self._frozen: Any = None
         #: whether a step by launches has compiled kernels and made buffers: a recording can do neither
         self._is_warm = False
@@ -121,9 +121,9 @@ class Recorder:
     def _launch(self, steps: int) -> bool:
         """Queue the graph of the next steps; False, with nothing queued, if they cannot be recorded."""
         self.optimizer.numbers()  # before a recording, which must not write them
-        if steps not in self.graphs and not self.obstacle:
+        if steps not in self.graphs and not self.failure:
             self._record(steps)
-        if self.obstacle:
+        if self.failure:
             return False
         self.graphs[steps].launch()
         for optimizer in self.optimizers:  # what the host counts
@@ -140,7 +140,7 @@ class Recorder:
         try:
             self.graphs[steps] = self.backend.record(lambda: self._steps(rows, steps))
         except BackendError as error:
-            self.obstacle = str(error)
+            self.failure = str(error)
         # nothing is done yet
         for optimizer, before in zip(self.optimizers, scalars, strict=True):
             optimizer.restore_scalars(before)

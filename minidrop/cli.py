@@ -66,13 +66,17 @@ def train(
     size = first.model.parameters().size
     typer.echo(f"{first.dataset.name}: {first.train.size} training examples, {size:,} parameters{each}")
     typer.echo(f"run folder: {this.folder}")
+    if first.config.tf32 and first.model.backend.values_are_cheap:
+        typer.echo(f"--tf32 is for GPUs: products of the {first.model.backend.name} backend stay as they are")
+    if first.model.backend.name == "numba" and not quiet:
+        typer.echo("Numba compiles its loops in the first step, for some seconds unless it has them already")
     since = time.perf_counter()
     try:
         outcome = this.execute(resume=resume, reporter=silent if quiet else make_reporter())
     except (Interrupted, KeyboardInterrupt) as error:
         what = str(error) or "interrupted"
         raise Interrupted(f"{what}; go on with: minidrop train --resume --run {this.folder}") from None
-    _summary(this, time.perf_counter() - since)
+    _summary(this, time.perf_counter() - since, resume)
     _results("test", seeds, [result for _, result in _each(outcome)])
 
 
@@ -86,7 +90,7 @@ def _each(outcome: Any) -> list[Any]:
     return outcome if isinstance(outcome, list) else [outcome]
 
 
-def _summary(this: Any, seconds: float) -> None:
+def _summary(this: Any, seconds: float, resume: bool) -> None:
     from rich.table import Table
 
     states = [run.state for run in _seeds(this)]
@@ -97,7 +101,10 @@ def _summary(this: Any, seconds: float) -> None:
 
     table = Table("", "", show_header=False, title="summary", title_justify="left")
     table.add_row("epochs", f"{states[0].epoch}, weights of epoch {all_of(s.best_epoch for s in states)}")
-    table.add_row("training", f"{seconds:.1f} s, {all_of(row['step'] for row in rows)} steps to that epoch")
+    table.add_row("steps", f"{all_of(row['step'] for row in rows)} to that epoch")
+    table.add_row(
+        "time", f"{seconds:.1f} s{' since it was resumed' if resume else ''}, tests and figures included"
+    )
     if launches := _seeds(this)[0].step.launches:
         table.add_row("launches", launches)
     table.add_row("train loss", f"{_mean([row['train_loss'] for row in rows], 4)} (with dropout)")
@@ -218,11 +225,16 @@ def info() -> None:
     """Show versions, backends, devices, BLAS and threads."""
     from rich.table import Table
 
+    from minidrop.backends import get_backend
     from minidrop.versions import backends, versions
 
     table = Table("", "", show_header=False)
     for name, value in versions().items():
         table.add_row(name, value)
+    try:
+        table.add_row("backend", get_backend().name)
+    except MinidropError as error:
+        table.add_row("backend", str(error))
     for name, value in backends().items():
         table.add_row(f"backend {name}", value.removeprefix(f"backend {name}: "))
     _show(table)

@@ -20,6 +20,9 @@ PRESETS = ("digits", "hinton-relu", "hinton-2012")
 _OWN_DEFAULTS = {"lr": None, "momentum": None, "lr_schedule": "constant", "momentum_schedule": "constant"}
 
 
+MOST_REPLICAS = 1000
+
+
 def _key(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
@@ -78,6 +81,11 @@ class TrainConfig:
             )
         for name in ("epochs", "batch_size", "checkpoint_every", "replicas"):
             check_count(name.replace("_", " "), getattr(self, name))
+        if self.replicas > MOST_REPLICAS:
+            raise ArgumentError(
+                f"replicas must be at most {MOST_REPLICAS}, whose models are all in memory; got "
+                f"{self.replicas}: train further seeds with --seed in another run"
+            )
         check_count("validation", self.validation, 0)
         check_count("threads", self.threads, 0)
         check_seed(check_count("seed", self.seed, 0) + self.replicas - 1)

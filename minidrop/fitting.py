@@ -131,7 +131,7 @@ def fit_replicas(
             if unfinished:
                 for run in runs:
                     run.save_midway()
-                unfinished[0].interrupted()
+                unfinished[0].interrupted(len(runs))
             rows = [run.state.history[epoch - 1] for run in runs]
             report.epoch(rows[0] if len(runs) == 1 else mean_row(rows))
     for run in runs:

@@ -87,8 +87,10 @@ class ReplicaStep:
             if self._gradients(block, below.output)
         }
         self.optimizer.replicas = len(self.steps)  # it updates them all
-        self.optimizer.step_share(0, 1, frozenset(accumulated))
-        self.optimizer.replicas = 1
+        try:
+            self.optimizer.step_share(0, 1, frozenset(accumulated))
+        finally:
+            self.optimizer.replicas = 1
         return losses
 
     def _forward(self, x: Array) -> None:

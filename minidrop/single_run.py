@@ -159,9 +159,12 @@ class SingleRun:
         if self.best is not None:
             self.step.model.load_state_dict(self.best)
 
-    def interrupted(self) -> None:
-        """Say where the run, which is saved, has come to."""
+    def interrupted(self, several: int) -> None:
+        """Say where the run, which is saved like the others of `several`, has come to."""
         state = self.state
         where = f"epoch {state.epoch + 1} after batch {state.batch} of {len(self.train)}"
         saved = f"saved in {self.path}" if self.path else "nothing is saved: fit was given no checkpoint"
+        if several > 1:
+            where = f"{where} ({self.name or 'the first run'})"
+            saved = f"all {several} runs are saved" if self.path else saved
         raise Interrupted(f"interrupted in {where}; {saved}")

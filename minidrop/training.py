@@ -101,7 +101,7 @@ class TrainStep:
         """How the last epoch's kernels were launched, and why not in graphs; nothing on the host."""
         if self.model.backend.values_are_cheap:
             return ""
-        obstacle = self._obstacle or (self.captured.obstacle if self.captured else "")
+        obstacle = self._obstacle or (self.captured.failure if self.captured else "")
         return f"one by one: {obstacle}" if obstacle else f"in CUDA graphs of {STEPS} steps"
 
     def launched_by(self, captured: Recorder | None, obstacle: str) -> None:

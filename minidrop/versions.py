@@ -14,7 +14,17 @@ from minidrop.backends import BACKENDS, get_backend
 from minidrop.errors import BackendError
 from minidrop.threads import available, libraries
 
-PACKAGES = ("minidrop", "numpy", "safetensors", "matplotlib", "cupy-cuda12x", "cupy-cuda13x", "torch")
+PACKAGES = (
+    "minidrop",
+    "numpy",
+    "safetensors",
+    "matplotlib",
+    "numba",
+    "llvmlite",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+    "torch",
+)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

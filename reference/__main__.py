@@ -12,7 +12,10 @@ from minidrop.backends import BACKENDS, using_backend
 from minidrop.errors import MinidropError
 from minidrop.streams import check_seed
 
-NO_TORCH = "the reference is written in PyTorch, which is not installed: pip install 'minidrop[reference]'"
+NO_TORCH = (
+    "the reference is written in PyTorch, which is not installed: "
+    "pip install -c constraints.txt -e '.[reference]'"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

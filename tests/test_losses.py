@@ -179,7 +179,7 @@ def test_an_unknown_reduction_is_refused():
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_pytorch_agrees(reduction, dtype):
-    torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'minidrop[reference]'")
+    torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install -e '.[reference]'")
     rng = np.random.default_rng(1)
     z, labels = rng.normal(0, 5, (20, 10)).astype(dtype), rng.integers(0, 10, 20)
     theirs = torch.tensor(z, requires_grad=True)

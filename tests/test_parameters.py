@@ -9,7 +9,7 @@ from tolerances import FLOAT32_ROUNDING
 import minidrop as md
 from minidrop.errors import ArgumentError, ArrayError, UsageError
 
-NO_TORCH = "PyTorch is the reference here: pip install 'minidrop[reference]'"
+NO_TORCH = "PyTorch is the reference here: pip install -e '.[reference]'"
 
 
 def small_model(seed=0, dtype="float32"):

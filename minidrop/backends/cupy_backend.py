@@ -21,7 +21,7 @@ from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
 from minidrop.streams import Stream
 
-INSTALL = "pip install 'minidrop[cuda12]' for CUDA 12, 'minidrop[cuda13]' for CUDA 13"
+INSTALL = "pip install -c constraints.txt -e '.[cuda12]' for CUDA 12, '.[cuda13]' for CUDA 13"
 
 _WARP, _WARPS, _LANES = 32, 8, 16
 _NOT_DRAWN = (0, 0, 0, 0, 0, None)  # start, threshold, seed, stream, step, numbers

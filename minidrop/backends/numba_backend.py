@@ -35,7 +35,8 @@ class NumbaBackend(NumpyBackend):
             from minidrop.backends import loops, update_loops
         except ImportError as error:
             raise BackendError(
-                f"backend numba: Numba is not installed ({error}); pip install 'minidrop[numba]'"
+                f"backend numba: Numba is not installed ({error}); "
+                "pip install -c constraints.txt -e '.[numba]'"
             ) from None
         except RuntimeError as error:  # no folder to keep what is compiled in
             raise BackendError(f"backend numba: {error}; NUMBA_CACHE_DIR can name a folder") from None

@@ -36,7 +36,7 @@ def squared_length(row: Array) -> Any:
 def limit_length(row: Array, limit: Any) -> None:
     """row ← row c / max(c, |row|), c = limit; within it the row is only read."""
     length = np.sqrt(squared_length(row))
-    if not length <= limit:
+    if not length <= limit:  # so that a NaN goes through the whole row
         factor = limit / length
         for j in range(len(row)):
             row[j] *= factor

@@ -120,7 +120,7 @@ def test_cupy_that_is_not_installed(monkeypatch):
         md.get_backend("cupy")
     message = message_of(error)
     assert message.startswith("backend cupy: CuPy is not installed")
-    assert "pip install 'minidrop[cuda12]' for CUDA 12, 'minidrop[cuda13]' for CUDA 13" in message
+    assert "pip install -c constraints.txt -e '.[cuda12]' for CUDA 12, '.[cuda13]' for CUDA 13" in message
 
 
 def test_cupy_whose_driver_fails(fake_cupy):
@@ -133,8 +133,8 @@ def test_cupy_whose_driver_fails(fake_cupy):
     message = message_of(error)
     assert message.startswith("backend cupy: CuPy 14.0 is installed but finds no CUDA device")
     assert "cudaErrorNoDevice" in message
-    assert "'minidrop[cuda12]'" in message
-    assert "'minidrop[cuda13]'" in message
+    assert "'.[cuda12]'" in message
+    assert "'.[cuda13]'" in message
 
 
 def test_cupy_on_a_machine_without_a_device(fake_cupy):

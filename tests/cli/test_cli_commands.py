@@ -3,7 +3,10 @@
 import re
 
 import numpy as np
+import pytest
 from cli_helpers import SMALL, refused
+
+from minidrop import backends
 
 
 def test_eval_repeats_the_result(minidrop):
@@ -20,9 +23,21 @@ def test_info_shows_what_a_bug_report_needs(minidrop, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, _ = minidrop("info")
     assert status == 0
-    assert "minidrop[cuda12]" in out or "ready" in out.split("backend cupy")[1]
+    assert ".[cuda12]" in out or "ready" in out.split("backend cupy")[1]
     for word in ("python", np.__version__, "blas", "threads", "backend numpy", "backend cupy"):
         assert word in out
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"), [("", "numpy"), ("numba", "numba"), ("tpu", "unknown backend 'tpu': choose one of")]
+)
+def test_info_shows_the_backend_that_is_chosen(minidrop, monkeypatch, chosen, shown):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("MINIDROP_BACKEND", chosen)
+    monkeypatch.setattr(backends, "_current", None)
+    status, out, _ = minidrop("info")
+    assert status == 0
+    assert re.search(rf"backend\s+│ {shown}", out)
 
 
 def test_data_list(minidrop, monkeypatch):

@@ -43,7 +43,7 @@ def test_wrong_options_are_one_line_and_leave_nothing_behind(minidrop, tmp_path,
 def test_cupy_without_cupy_or_device(minidrop, tmp_path):
     if shutil.which("nvidia-smi"):
         pytest.skip("this machine may have a CUDA device")
-    refused(minidrop("train", "--backend", "cupy"), "backend cupy", "minidrop[cuda12]", "minidrop[cuda13]")
+    refused(minidrop("train", "--backend", "cupy"), "backend cupy", ".[cuda12]", ".[cuda13]")
     assert list(tmp_path.iterdir()) == []
 
 

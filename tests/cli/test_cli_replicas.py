@@ -145,6 +145,7 @@ def test_replicas_of_which_one_diverges(minidrop, tmp_path):
     ("arguments", "words"),
     [
         (["--replicas", "0"], ["replicas must be an integer of at least 1, got 0"]),
+        (["--replicas", "1000000"], ["at most 1000", "with --seed"]),
         (["--replicas", "2", "--seed", 2**64 - 1], ["seed must be below 2^64"]),
     ],
 )

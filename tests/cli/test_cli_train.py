@@ -35,6 +35,29 @@ def test_train_ends_with_a_summary_and_a_complete_run_folder(minidrop, tmp_path)
     assert json.loads((folder / "versions.json").read_text())["numpy"] == np.__version__
 
 
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--tf32"], "--tf32 is for GPUs: products of the numpy backend stay as they are"),
+        (["--backend", "numba"], "Numba compiles its loops in the first step"),
+    ],
+)
+def test_what_a_backend_does_otherwise_is_said(minidrop, options, line):
+    _, plain, _ = minidrop("train", *SMALL)
+    status, out, _ = minidrop("train", *SMALL, *options)
+    assert status == 0
+    assert line in out
+    assert line not in plain
+
+
+def test_the_summary_says_what_its_time_is_for(minidrop):
+    _, out, _ = minidrop("train", *SMALL, "--run", "run")
+    _, resumed, _ = minidrop("train", "--resume", "--run", "run", "--epochs", 3)
+    assert re.search(r"time\s+│ \d+\.\d s, tests and figures included", out)
+    assert re.search(r"time\s+│ \d+\.\d s since it was resumed, tests and figures", resumed)
+    assert re.search(r"steps\s+│ \d+ to that epoch", out)
+
+
 def test_every_default_is_shown(minidrop, monkeypatch):
     from dataclasses import fields
 
