@@ -47,7 +47,7 @@ def test_a_contestant_rests_before_the_next_one_begins(monkeypatch):
     monkeypatch.setattr(harness.Worker, "ask", ask)
     run_case(Case("", {}, [Contestant("a", ""), Contestant("b", "")], values=0), Pace(3))
     for (label, request), (following, _) in pairwise(asked):
-        if label != following and request not in ("ready", "memory"):
+        if label != following and request not in ("ready", "facts", "memory"):
             assert request == "rest"
 
 
