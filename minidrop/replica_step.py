@@ -34,14 +34,14 @@ class ReplicaStep:
         first = steps[0]
         self.backend, self.loss = first.model.backend, first.loss
         self.optimizer, arena = first.optimizer, first.optimizer.parameters
-        xp, shape = self.backend.xp, (len(steps), arena.size)
+        xp, several = self.backend.xp, (len(steps), arena.size)
         # row k is the arena of model k, so its arrays lie k sizes behind those of model 0
-        values, gradients = xp.empty(shape, arena.dtype), xp.empty(shape, arena.dtype)
+        values, gradients = xp.empty(several, arena.dtype), xp.empty(several, arena.dtype)
         self.tallies = xp.zeros((len(steps), 2), "float64")
         for k, step in enumerate(steps):
             step.optimizer.parameters.move(values[k], gradients[k])
             step.tally.array = self.tallies[k]  # type: ignore[attr-defined]
-        slots = [xp.empty(shape, arena.dtype) for _ in self.optimizer.slots]
+        slots = [xp.empty(several, arena.dtype) for _ in self.optimizer.slots]
         for name, slot in zip(self.optimizer.slots, slots, strict=True):
             for k, optimizer in enumerate(self.optimizers):
                 slot[k] = optimizer.state[name]
@@ -49,7 +49,8 @@ class ReplicaStep:
         views = {name: (where, (len(steps), *arena[name].shape)) for name, where in arena.slices().items()}
         self.values, self.gradients, self.first_slots = (
             {name: flat[:, where].reshape(shape) for name, (where, shape) in views.items()}
-            for flat in (values, gradients, [*slots, values][0])  # without a slot: the weights
+            # what a gradient is added to is the velocity, which is the first slot; SGD has none, but weights
+            for flat in (values, gradients, slots[0] if slots else values)
         )
         self.may_add = self.backend.records and not any(step.gradients for step in steps)
         self.input, *self.blocks = blocks(first.model) or []
@@ -83,7 +84,7 @@ class ReplicaStep:
             optimizer.advance()
         accumulated = {
             block.weight_name
-            for below, block in zip(chain, self.blocks, strict=False)
+            for below, block in zip(chain, self.blocks, strict=False)  # the last has none above it
             if self._gradients(block, below.output)
         }
         self.optimizer.replicas = len(self.steps)  # it updates them all

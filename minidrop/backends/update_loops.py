@@ -17,7 +17,8 @@ from minidrop.backends.values import Formula, Moving
 
 #: a loop, and the numbers that it takes after arrays, decay and shrink
 Prepared = tuple[Callable[..., None], tuple[float, ...]]
-
+#: the forms of momentum, as a formula's constants count them; 0 is PyTorch's
+_CLASSICAL, _EMA, _HINTON = 1, 2, 3
 
 #: for sums that may be added up in any order, which is what lets a processor add several at a time
 summing = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
@@ -203,11 +204,11 @@ def _sgd(now: Moving, lr: float) -> Prepared:
 
 def _momentum(now: Moving, lr: float, form: float, dampening: float, looks_ahead: float) -> Prepared:
     mu = now.momentum
-    if form == 1:  # classical
+    if form == _CLASSICAL:
         return momentum, (mu, lr, -1)
-    if form == 2:  # ema
+    if form == _EMA:
         return momentum, (mu, 1 - mu, -lr)
-    if form == 3:  # hinton
+    if form == _HINTON:
         return momentum, (mu, -(1 - mu) * lr, 1)
     if mu == 0:
         return plain, (lr,)
