@@ -87,8 +87,8 @@ class Found:
             return named[name]
         found = [key for key in named if name in key]
         if len(found) != 1:
-            which = f"{len(found)} times {kind} {name!r}"
-            raise ExperimentError(f"{self.results['experiment']} has {which}, of {list(named)}")
+            which = f"more than one {kind} with {name!r}: {found}" if found else f"no {kind} {name!r}"
+            raise ExperimentError(f"{self.results['experiment']} has {which}")
         return named[found[0]]
 
 

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from docs.found import Found, Json
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
-from minidrop.experiments.report import number
+from minidrop.experiments.report import number, rules_of
 from minidrop.experiments.reproduce import json_text
 from minidrop.experiments.verdicts import AGREES, DIFFERS, Claim, Quantity
 
@@ -87,7 +87,7 @@ def _renders(found: Json, text: str, run: Path) -> None:
         which = ", ".join(found["missing"][:3]) + (", ..." if len(found["missing"]) > 3 else "")
         raise ExperimentError(
             f"{run} is a part that has no page: {_jobs(len(found['missing']))} still to be run ({which}); "
-            f"`{found['command']} --out {run}` runs them"
+            f"`{found['command']} --out {run}` runs them; without them {error}"
         ) from error
 
 
@@ -260,7 +260,6 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     quantities, claims = ([one for one in all_ if not one.own] for all_ in (found.quantities, found.claims))
     if sum(map(len, (quantities, claims, *checks))) > ROWS:
         checks = [], []
-    judged = [q for q in quantities if q.verdict in (AGREES, DIFFERS)]
     commits = sorted({record["commit"] for record in results["jobs"].values() if record["commit"]})
     context: dict[str, Any] = {
         "results": results,
@@ -269,7 +268,7 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
         "checks": checks,
         "own": own,
         "own_agree": [one for one in own if one.verdict == AGREES],
-        "rules": list(dict.fromkeys(q.rule_text for q in judged)),
+        "rules": rules_of(quantities),
         "differing": [q for q in found.quantities if q.verdict == DIFFERS],
         "times": [record["seconds"] for record in results["jobs"].values() if record["seconds"]],
         "verdicts": verdicts(found),

@@ -74,7 +74,7 @@ def geometric(values: Sequence[float]) -> tuple[float, float, float]:
     exp(m), exp(m - h), exp(m + h)    with m ± h the interval of the mean of the logarithms
 
     >>> [round(value, 3) for value in geometric([1.0, 10.0, 100.0])]
-    [10.0, 0.033, 3050.309]
+    [10.0, 0.033, 3049.053]
     """
     return tuple(np.exp(ends(np.log(values).tolist())).tolist())
 
