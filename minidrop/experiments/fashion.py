@@ -211,11 +211,11 @@ def printed_runs() -> str:
     """A note on `PRINTED`, for the experiments that stand beside one of its numbers.
 
     >>> print(printed_runs())
-    The document prints several single runs of one setting, on raw pixels after ten epochs: with dropout 0.5
-    0.78, 0.798 and 0.809, with no dropout 0.814 and 0.797. Their spread is part of what each is worth.
+    The document prints several single runs of one setting, on raw pixels after ten epochs: dropout 0.5 has
+    0.78, 0.798 and 0.809, no dropout has 0.814 and 0.797. Their spread is part of what each is worth.
     """
     runs = {name: [f"{value:g}" for value in found.values()] for name, found in PRINTED.items()}
-    told = [f"with {name} {', '.join(most)} and {last}" for name, (*most, last) in runs.items()]
+    told = [f"{name} has {', '.join(most)} and {last}" for name, (*most, last) in runs.items()]
     return (
         "The document prints several single runs of one setting, on raw pixels after ten epochs: "
         f"{', '.join(told)}. Their spread is part of what each is worth."

@@ -54,6 +54,7 @@ def _draw(gradients: Sequence[float]) -> Drawing:
     axes[0, 0].plot(kept, gradients, "o", color=COLOURS[0], markersize=9, label="our backward pass")
     published = [gradient for _, gradient in PUBLISHED]
     axes[0, 0].plot(kept, published, "x", color=COLOURS[1], markersize=9, mew=2, label="published")
+    axes[0, 0].set_xticks(range(1, 10))
     label(axes[0, 0], "elements of a row that are kept, n of 9", "gradient at each of them")
     caption = "The gradient of a row's length at the elements that its mask keeps, by how many those are."
     return Drawing("gradients", caption, figure)
