@@ -50,6 +50,11 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     name = found.get("experiment")
     if name not in NAMES or found["plan"]["quick"] or found["failed"]:
         raise ExperimentError(f"{run} must be a run of an experiment at full size of which no job failed")
+    folder = results / name
+    if folder.resolve() == run.resolve():
+        raise ExperimentError(
+            f"{run} is where its page is: add the run's own folder, or write pages by refresh"
+        )
     if "drawings" not in found:
         renewed = f"minidrop reproduce {name} --out {run}"
         raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
@@ -63,11 +68,6 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     for path in files.values():
         if not path.is_file():
             raise ExperimentError(f"{path} is missing: `{found['command']} --out {run}` draws it again")
-    folder = results / name
-    if folder.resolve() == run.resolve():
-        raise ExperimentError(
-            f"{run} is where its page is: add the run's own folder, or write pages by refresh"
-        )
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
@@ -247,8 +247,9 @@ def _counted(verdicts: Sequence[str], one: str, more: str = "") -> str:
     """
     counts = Counter(verdicts)
     text = f"{counts.pop(AGREES, 0)} of {len(verdicts)} {one if len(verdicts) == 1 else more or one}"
-    words = {DIFFERS: "differs"} if counts[DIFFERS] == 1 else {DIFFERS: "differ"}
-    others = [f"{count} {words.get(verdict, verdict)}" for verdict, count in sorted(counts.items()) if count]
+    if counts[DIFFERS] > 1:
+        counts["differ"] = counts.pop(DIFFERS)
+    others = [f"{count} {verdict}" for verdict, count in sorted(counts.items()) if count]
     return ", ".join([text, *others]) if verdicts else ""
 
 
@@ -257,7 +258,8 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     found = Found(results)
     own = [one for one in (*found.quantities, *found.claims) if one.own]
     checks = [q for q in found.quantities if q.own and q.published], [c for c in found.claims if c.own]
-    quantities, claims = ([one for one in all_ if not one.own] for all_ in (found.quantities, found.claims))
+    quantities = [q for q in found.quantities if not q.own]
+    claims = [claim for claim in found.claims if not claim.own]
     if sum(map(len, (quantities, claims, *checks))) > ROWS:
         checks = [], []
     commits = sorted({record["commit"] for record in results["jobs"].values() if record["commit"]})
