@@ -21,7 +21,7 @@ from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
 from minidrop.experiments.report import number, rules_of
 from minidrop.experiments.reproduce import json_text
-from minidrop.experiments.verdicts import AGREES, DIFFERS, Claim, Quantity
+from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim, Quantity
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -240,17 +240,23 @@ def verdicts(found: Found) -> str:
 
 
 def _counted(verdicts: Sequence[str], one: str, more: str = "") -> str:
-    """How many agree of how many, and what became of the others.
+    """How many agree of how many that are judged, and what became of the others.
 
     >>> _counted(["agrees", "differs", "open", "agrees"], "claim", "claims")
     '2 of 4 claims, 1 differs, 1 open'
+    >>> _counted(["not judged", "not judged"], "published")
+    '2 published not judged'
     """
     counts = Counter(verdicts)
-    text = f"{counts.pop(AGREES, 0)} of {len(verdicts)} {one if len(verdicts) == 1 else more or one}"
+    agree, without = counts.pop(AGREES, 0), counts.pop(NOT_JUDGED, 0)
     if counts[DIFFERS] > 1:
         counts["differ"] = counts.pop(DIFFERS)
-    others = [f"{count} {verdict}" for verdict, count in sorted(counts.items()) if count]
-    return ", ".join([text, *others]) if verdicts else ""
+    judged = agree + sum(counts.values())
+    name = one if max(judged, without) == 1 else more or one
+    parts = [f"{agree} of {judged} {name}"] if judged else []
+    parts += [f"{count} {verdict}" for verdict, count in sorted(counts.items()) if count]
+    parts += [f"{without} not judged" if judged else f"{without} {name} not judged"] if without else []
+    return ", ".join(parts)
 
 
 def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
