@@ -73,18 +73,22 @@ class Found:
         Raises:
             ExperimentError: if there is none.
         """
-        found = [q for q in self.quantities if piece in q.name]
+        found = self.some(piece)
         if not found:
             raise ExperimentError(f"{self.results['experiment']}: no quantity has {piece!r} in its name")
         return found
+
+    def some(self, piece: str) -> list[Quantity]:
+        """As `choose`, but there may be none, as in a run in part."""
+        return [q for q in self.quantities if piece in q.name]
 
     def _one(self, kind: str, name: str, named: Mapping[str, Any]) -> Any:
         if name in named:
             return named[name]
         found = [key for key in named if name in key]
         if len(found) != 1:
-            which = f"{len(found)} times {kind} {name!r}"
-            raise ExperimentError(f"{self.results['experiment']} has {which}, of {list(named)}")
+            which = f"more than one {kind} with {name!r}: {found}" if found else f"no {kind} {name!r}"
+            raise ExperimentError(f"{self.results['experiment']} has {which}")
         return named[found[0]]
 
 

@@ -7,8 +7,10 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from textwrap import wrap
 from typing import Any
 
@@ -17,9 +19,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from docs.found import Found, Json
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
-from minidrop.experiments.report import number
+from minidrop.experiments.report import number, rules_of
 from minidrop.experiments.reproduce import json_text
-from minidrop.experiments.verdicts import AGREES, DIFFERS, Claim, Quantity
+from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim, Quantity
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -30,7 +32,7 @@ DOCUMENTS = {
     "003": "exercises on dropout",
     "004": "optimization and initialization",
 }
-#: how many quantities and claims a page shows before it leaves out the exact ones
+#: how many quantities and claims a page shows before it leaves out checks of our own
 ROWS = 12
 
 
@@ -38,7 +40,8 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     """Copy results.json and figures of a run at full size into `results`; the folder that they are in.
 
     Raises:
-        ExperimentError: if it is no such run, a job of it failed, or its page cannot be written.
+        ExperimentError: if it is no such run, a job of it failed, a file of it is missing, it is in `results`
+            already, or its page cannot be written; nothing is changed then.
     """
     try:
         found = json.loads((run / "results.json").read_text(encoding="utf-8"))
@@ -47,6 +50,11 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     name = found.get("experiment")
     if name not in NAMES or found["plan"]["quick"] or found["failed"]:
         raise ExperimentError(f"{run} must be a run of an experiment at full size of which no job failed")
+    folder = results / name
+    if folder.resolve() == run.resolve():
+        raise ExperimentError(
+            f"{run} is where its page is: add the run's own folder, or write pages by refresh"
+        )
     if "drawings" not in found:
         renewed = f"minidrop reproduce {name} --out {run}"
         raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
@@ -55,15 +63,32 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
             record["commit"] = commit
     found = _without(found, "data_dir")  # where somebody's data were
     text = json_text(found)
-    render(found, len(text.encode()))  # or refuse, before anything is changed
-    folder = results / name
+    _renders(found, text, run)
+    files = {f"{drawing['name']}.png": run / f"{drawing['name']}.png" for drawing in found["drawings"]}
+    for path in files.values():
+        if not path.is_file():
+            raise ExperimentError(f"{path} is missing: `{found['command']} --out {run}` draws it again")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
-    for drawing in found["drawings"]:
-        shutil.copy(run / f"{drawing['name']}.png", folder)
+    for file, path in files.items():
+        shutil.copy(path, folder / file)
     (folder / "results.json").write_text(text, encoding="utf-8")
     return folder
+
+
+def _renders(found: Json, text: str, run: Path) -> None:
+    """Refuse what cannot be answered; what is only a part, with what finishes it."""
+    try:
+        render(found, len(text.encode()))
+    except ExperimentError as error:
+        if not found["missing"]:
+            raise
+        which = ", ".join(found["missing"][:3]) + (", ..." if len(found["missing"]) > 3 else "")
+        raise ExperimentError(
+            f"{run} is a part that has no page: {_jobs(len(found['missing']))} still to be run ({which}); "
+            f"`{found['command']} --out {run}` runs them; without them {error}"
+        ) from error
 
 
 def write(results: Path = RESULTS) -> list[Path]:
@@ -146,7 +171,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], align: str = ""
 
 
 def numbers(quantities: Sequence[Quantity]) -> str:
-    """Quantities beside the published numbers, those that have none without a column for them."""
+    """Quantities beside the published numbers; without a column for them where there is none."""
     if any(q.published is not None for q in quantities):
         rows = [(q.name, q.published_text(), q.text(), q.verdict) for q in quantities]
         return table(("quantity", "published", "ours, ± 95 %", "verdict"), rows, "lrrl")
@@ -156,6 +181,13 @@ def numbers(quantities: Sequence[Quantity]) -> str:
 def claimed(claims: Sequence[Claim]) -> str:
     """Claims with the numbers behind them."""
     return table(("claim", "here", "verdict"), [(c.text, c.detail, c.verdict) for c in claims])
+
+
+def checked(quantities: Sequence[Quantity], claims: Sequence[Claim]) -> str:
+    """Checks of our own: numbers beside those of theory, and statements that have none."""
+    rows = [(q.name, q.published_text(), q.text(), q.verdict) for q in quantities]
+    rows += [(c.text, "", c.detail, c.verdict) for c in claims]
+    return table(("own check", "theory", "here", "verdict"), rows, "lrrl")
 
 
 def lasting(seconds: float) -> str:
@@ -194,44 +226,68 @@ def _jobs(count: int, which: str = "") -> str:
 
 
 def verdicts(found: Found) -> str:
-    """How many claims and judged numbers agree."""
-    judged = [q.verdict for q in found.quantities if q.published is not None]
-    judged += [claim.verdict for claim in found.claims]
-    counts = {"agree": judged.count(AGREES), "differ": judged.count(DIFFERS)}
-    counts["open"] = len(judged) - sum(counts.values())
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    """How many published numbers agree, how many claims hold, and how many checks of our own."""
+    judged = (*found.quantities, *found.claims)
+    published = [q.verdict for q in found.quantities if q.published is not None and not q.own]
+    claims = [claim.verdict for claim in found.claims if not claim.own]
+    own = [one.verdict for one in judged if one.own]
+    parts = [
+        _counted(published, "published"),
+        _counted(claims, "claim", "claims"),
+        _counted(own, "own check", "own checks"),
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _counted(verdicts: Sequence[str], one: str, more: str = "") -> str:
+    """How many agree of how many that are judged, and what became of the others.
+
+    >>> _counted(["agrees", "differs", "open", "agrees"], "claim", "claims")
+    '2 of 4 claims, 1 differs, 1 open'
+    >>> _counted(["not judged", "not judged"], "published")
+    '2 published not judged'
+    """
+    counts = Counter(verdicts)
+    agree, without = counts.pop(AGREES, 0), counts.pop(NOT_JUDGED, 0)
+    if counts[DIFFERS] > 1:
+        counts["differ"] = counts.pop(DIFFERS)
+    judged = agree + sum(counts.values())
+    name = one if max(judged, without) == 1 else more or one
+    parts = [f"{agree} of {judged} {name}"] if judged else []
+    parts += [f"{count} {verdict}" for verdict, count in sorted(counts.items()) if count]
+    parts += [f"{without} not judged" if judged else f"{without} {name} not judged"] if without else []
+    return ", ".join(parts)
 
 
 def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     """The template of an experiment's page, and all that it may ask for."""
     found = Found(results)
-    claims = found.claims
-    quantities = [q for q in found.quantities if q.rule != "exact" or q.published]  # not what must be 0
-    if len(quantities) + len(claims) > ROWS:
-        quantities = [q for q in quantities if q.rule != "exact"] or quantities
-        claims = [claim for claim in claims if not claim.exact]
-    exact = [one for one in (*found.quantities, *found.claims) if _is_exact(one)]
+    own = [one for one in (*found.quantities, *found.claims) if one.own]
+    checks = [q for q in found.quantities if q.own and q.published], [c for c in found.claims if c.own]
+    quantities = [q for q in found.quantities if not q.own]
+    claims = [claim for claim in found.claims if not claim.own]
+    if sum(map(len, (quantities, claims, *checks))) > ROWS:
+        checks = [], []
     commits = sorted({record["commit"] for record in results["jobs"].values() if record["commit"]})
     context: dict[str, Any] = {
         "results": results,
         "quantities": quantities,
         "claims": claims,
-        "exact": exact,
-        "exact_agree": [one for one in exact if one.verdict == AGREES],
+        "checks": checks,
+        "own": own,
+        "own_agree": [one for one in own if one.verdict == AGREES],
+        "rules": rules_of(quantities),
         "differing": [q for q in found.quantities if q.verdict == DIFFERS],
+        "times": [record["seconds"] for record in results["jobs"].values() if record["seconds"]],
         "verdicts": verdicts(found),
         "extent": extent(results),
         "commits": commits,
     }
-    context |= {name: getattr(found, name) for name in ("q", "claim", "row", "rows", "job", "choose")}
+    context |= {name: getattr(found, name) for name in ("q", "claim", "row", "rows", "job", "choose", "some")}
     path = f"answers/{results['experiment']}.md.j2"
     if not (HERE / path).exists():
         raise ExperimentError(f"write docs/{path}, as its neighbours are, with the answer in words")
     return environment().get_template(path), context
-
-
-def _is_exact(one: Quantity | Claim) -> bool:
-    return one.rule == "exact" if isinstance(one, Quantity) else one.exact
 
 
 def _block(template: Any, name: str, context: Mapping[str, Any]) -> str:
@@ -244,7 +300,7 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    functions: tuple[Callable[..., Any], ...] = (table, numbers, claimed, lasting, told)
+    functions: tuple[Callable[..., Any], ...] = (table, numbers, claimed, checked, lasting, median, told)
     made.globals |= {function.__name__: function for function in functions}
     made.filters["number"] = number
     return made

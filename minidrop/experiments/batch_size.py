@@ -125,8 +125,8 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         updates, published = found_runs[0]["history"][0]["step"], len(range(examples, size))
         numbers = [interval(first)[0], interval(last)[0]]
         rows.append([reading, size, rate_of(reading, size), updates, published, *numbers, diverged])
-        name = f"{reading}, B = {size}: training loss of the last epoch"
-        findings.quantities.append(Quantity(name, last))
+        for epoch, losses in (("epoch 1", first), ("the last epoch", last)):
+            findings.quantities.append(Quantity(f"{reading}, B = {size}: training loss of {epoch}", losses))
     columns = (
         *("gradient", "B", "learning rate of the mean", "updates an epoch", "published loop's updates"),
         *("loss of epoch 1", "loss of the last epoch", "runs that diverged"),
@@ -161,7 +161,7 @@ EXPERIMENT = Experiment(
     ids=("002-3",),
     question="How does the size of a mini-batch change how far the loss falls, by samples and by updates?",
     data="mnist",
-    duration="15 min",
+    duration="10 min",
     jobs=jobs,
     analyse=analyse,
 )

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from minidrop.experiments.experiment import Drawing, Result
-from minidrop.experiments.figures import COLOURS, band, label, panels, plain_ticks
+from minidrop.experiments.figures import COLOURS, band, geometric, label, panels, plain_ticks
 from minidrop.experiments.training_job import curve
-from minidrop.intervals import interval
 
 #: the trainings by reading and size, and by seed
 Runs = dict[tuple[str, int], dict[int, Result]]
@@ -28,8 +27,8 @@ def draw_curves(runs: Runs, examples: int, titles: Mapping[str, str]) -> Drawing
             length = min(len(run["history"]) for run in seeds)
             losses = [curve(run, "train_loss")[:length] for run in seeds]
             steps = curve(seeds[0], "step")[:length]
-            band(row[0], range(1, length + 1), losses, f"B = {size}", colour)
-            band(row[1], steps, losses, f"B = {size}", colour)
+            band(row[0], range(1, length + 1), losses, f"B = {size}", colour, log=True)
+            band(row[1], steps, losses, f"B = {size}", colour, log=True)
         label(row[0], "epoch", "training loss (nats)", titles[reading], legend=False, epochs=True)
         thousands = row[0].secondary_xaxis(
             "top", functions=(lambda e: e * examples / 1000, lambda k: k * 1000 / examples)
@@ -40,7 +39,10 @@ def draw_curves(runs: Runs, examples: int, titles: Mapping[str, str]) -> Drawing
         row[0].set_yscale("log")
         plain_ticks(row[0].yaxis)
         row[1].set_xscale("log")
-    caption = "The mean training loss of each epoch; left by what was seen, right by how often it stepped."
+    caption = (
+        "The training loss of each epoch, geometric mean over the seeds with its 95 % interval; left by what "
+        "was seen, right by how often it stepped."
+    )
     return Drawing("curves", caption, figure)
 
 
@@ -52,9 +54,8 @@ def draw_sizes(runs: Runs) -> Drawing:
             size: losses_of(list(found.values())) for (which, size), found in runs.items() if which == reading
         }
         for i, (epoch, style) in enumerate({"first": "--", "last": "-"}.items()):
-            by_size = [interval(losses[i]) for losses in chosen.values()]
-            means = [mean for mean, _ in by_size]
-            spread = [half if np.isfinite(half) else 0.0 for _, half in by_size]
+            means, low, high = np.array([geometric(losses[i]) for losses in chosen.values()]).T
+            spread = np.nan_to_num([means - low, high - means], posinf=0.0)  # of one seed there is none
             text = f"{reading}, {epoch} epoch"
             axes[0, 0].errorbar(
                 list(chosen), means, spread, label=text, color=colour, linestyle=style, marker="o", capsize=2
@@ -66,5 +67,5 @@ def draw_sizes(runs: Runs) -> Drawing:
     axes[0, 0].set_xticks(sizes, map(str, sizes))
     axes[0, 0].minorticks_off()
     label(axes[0, 0], "size of the mini-batch B (examples)", "training loss (nats)")
-    caption = "What a size gives after one epoch and in the end, with 95 % intervals over the seeds."
+    caption = "Geometric means over the seeds after one epoch and in the end, with their 95 % intervals."
     return Drawing("sizes", caption, figure)

@@ -144,11 +144,13 @@ def _show(outcome: "Outcome") -> None:
     from rich.table import Table
 
     console, findings = _console(), outcome.findings
-    if findings.quantities:
-        table = Table("quantity", "published", "ours", "verdict")
+    for own, heads in ((False, ("quantity", "published")), (True, ("own check", "theory"))):
+        table = Table(*heads, "ours", "verdict")
         for quantity in findings.quantities:
-            table.add_row(quantity.name, quantity.published_text(), quantity.text(), quantity.verdict)
-        console.print(table)
+            if quantity.own == own:
+                table.add_row(quantity.name, quantity.published_text(), quantity.text(), quantity.verdict)
+        if table.row_count:
+            console.print(table)
     if findings.claims:
         table = Table("claim", "here", "verdict")
         for claim in findings.claims:

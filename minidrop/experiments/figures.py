@@ -33,15 +33,50 @@ def panels(rows: int = 1, columns: int = 1, height: float = 3.6, **options: Any)
 
 
 def band(
-    axes: Any, x: Sequence[float], curves: Sequence[Sequence[float]], label: str, colour: str, **style: Any
+    axes: Any,
+    x: Sequence[float],
+    curves: Sequence[Sequence[float]],
+    label: str,
+    colour: str,
+    *,
+    log: bool = False,
+    **style: Any,
 ) -> None:
-    """Draw the mean over seeds of curves of one length, with its 95 % interval as a band."""
+    """Draw the mean over seeds of curves of one length, with its 95 % interval as a band.
+
+    Args:
+        axes: where.
+        x: of every curve.
+        curves: one for each seed.
+        label: what the legend calls them.
+        colour: of line and band.
+        log: take mean and interval of the logarithms, as in `geometric`.
+        style: of the line.
+    """
     columns = list(zip(*curves, strict=True))
-    means, halves = np.array([interval(column) for column in columns]).T
+    found = np.array([geometric(column) if log else ends(column) for column in columns])
+    means, low, high = found.T
     marker = "o" if len(means) < 3 else None
     axes.plot(x, means, label=label, color=colour, marker=marker, **style)
     if len(curves) > 1:
-        axes.fill_between(x, means - halves, means + halves, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def ends(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean, and the ends of its 95 % interval."""
+    mean, half = interval(values)
+    return mean, mean - half, mean + half
+
+
+def geometric(values: Sequence[float]) -> tuple[float, float, float]:
+    """The geometric mean of positive numbers, and the ends of its 95 % interval, which are positive as well.
+
+    exp(m), exp(m - h), exp(m + h)    with m ± h the interval of the mean of the logarithms
+
+    >>> [round(value, 3) for value in geometric([1.0, 10.0, 100.0])]
+    [10.0, 0.033, 3049.053]
+    """
+    return tuple(np.exp(ends(np.log(values).tolist())).tolist())
 
 
 def label(axes: Any, x: str, y: str, title: str = "", *, legend: bool = True, epochs: bool = False) -> None:

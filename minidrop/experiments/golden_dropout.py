@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minidrop.experiments.experiment import Experiment, Findings, Job, Plan, Result, Table
+from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
+from minidrop.experiments.figures import COLOURS, label, panels
 from minidrop.experiments.verdicts import Quantity
 from minidrop.layers import Dropout
 
@@ -36,12 +37,27 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     found = results["example"]
     rows = zip(PUBLISHED, found["gradients"], strict=True)
     quantities = [
-        Quantity(f"gradient where {kept} of a row are kept", [ours], published, "exact", 5e-5)
+        Quantity(f"gradient where {kept} of a row are kept", [ours], published, "exact", 5e-5, stated=True)
         for (kept, published), ours in rows
     ]
     quantities.append(Quantity("gradient where an element is dropped", [found["elsewhere"]], 0.0, "exact"))
     table = Table("By hand", ("kept", "4 / √n"), [(kept, 4 / sqrt(kept)) for kept, _ in PUBLISHED])
-    return Findings(quantities, tables=[table])
+    return Findings(quantities, tables=[table], drawings=[_draw(found["gradients"])])
+
+
+def _draw(gradients: Sequence[float]) -> Drawing:
+    """Ours and the published numbers on the curve that they must lie on."""
+    figure, axes = panels(height=3.0)
+    kept = [n for n, _ in PUBLISHED]
+    curve = np.linspace(0.8, 9, 100)
+    axes[0, 0].plot(curve, 4 / np.sqrt(curve), color=COLOURS[6], linewidth=1, label="by hand: 4 / √n")
+    axes[0, 0].plot(kept, gradients, "o", color=COLOURS[0], markersize=9, label="our backward pass")
+    published = [gradient for _, gradient in PUBLISHED]
+    axes[0, 0].plot(kept, published, "x", color=COLOURS[1], markersize=9, mew=2, label="published")
+    axes[0, 0].set_xticks(range(1, 10))
+    label(axes[0, 0], "elements of a row that are kept, n of 9", "gradient at each of them")
+    caption = "The gradient of a row's length at the elements that its mask keeps, by how many those are."
+    return Drawing("gradients", caption, figure)
 
 
 EXPERIMENT = Experiment(

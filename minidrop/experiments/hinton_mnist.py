@@ -81,7 +81,8 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     for reading, (title, _) in READINGS.items():
         none, hidden, both = (f"{reading}-{drop}" for drop in DROPOUT)
         order = f"after {runs.epochs} epochs already, errors fall with hidden dropout, and again with input"
-        claims.append(runs.fewer(f"{title}: {order} dropout", (none, hidden, both)))
+        if any(map(runs.of, (none, hidden, both))):
+            claims.append(runs.fewer(f"{title}: {order} dropout", (none, hidden, both)))
         for name, other in ((hidden, none), (both, none), (both, hidden)):
             if runs.of(name) and runs.of(other):
                 variants = STUDY.variants

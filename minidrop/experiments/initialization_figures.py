@@ -19,6 +19,8 @@ EDGES = np.linspace(-4, 4, 41)
 APART = 9.5
 #: a standard deviation below this part of the largest one of its net is rounding alone
 NOTHING = 1e-12
+#: what the band is beside which a published number stands
+BAND = "A published number is one draw; the band is of single draws, too, not of our mean."
 
 
 def draw_variances(
@@ -114,7 +116,7 @@ def drawings(
     found = [
         Drawing(
             "activation-variances",
-            "Variance over all elements of each Linear's output, by layer.",
+            f"Variance over all elements of each Linear's output, by layer. {BAND}",
             draw_variances(results, there, "activations", laws),
         ),
         Drawing(
@@ -130,6 +132,6 @@ def drawings(
     ]
     if with_gradients:
         figure = draw_variances(results, with_gradients, "gradients", {})
-        caption = "Variance over all elements of each weight's gradient, by layer."
+        caption = f"Variance over all elements of each weight's gradient, by layer. {BAND}"
         found.insert(1, Drawing("gradient-variances", caption, figure))
     return found

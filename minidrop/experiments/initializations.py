@@ -33,6 +33,10 @@ from minidrop.experiments.verdicts import Claim, Quantity
 RATIOS = (6.5536, 1.6384, 1.6384, 0.4096)
 #: how many standard deviations a published draw may be from the mean of ours
 SPREAD = 3.5
+ONE_DRAW = (
+    "within the 95 % interval of our mean and, as it is of one draw, "
+    f"{SPREAD:g} standard deviations of our single draws on a logarithmic scale"
+)
 #: how many standard errors the mean of our draws may be from the law
 ERRORS = 6.0
 #: float64: rounding of a ratio or of a sum that should be 0; of a derivative by differences
@@ -144,7 +148,10 @@ def _published(setting: Setting, result: Result) -> list[Quantity]:
             bound = exp(float(logs.mean()) + copysign(SPREAD * spread, published - mean))
             digits = max(0, 3 - floor(log10(published)))
             name = f"{setting.title}: {word} {2 * i}"
-            found.append(Quantity(name, ours, published, tolerance=abs(bound - mean), digits=digits))
+            tolerance = abs(bound - mean)
+            found.append(
+                Quantity(name, ours, published, tolerance=tolerance, digits=digits, because=ONE_DRAW)
+            )
     return found
 
 

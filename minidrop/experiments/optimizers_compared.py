@@ -69,7 +69,12 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         best = [100 - min(curve(run, "validation_error")) for run in ended]
         findings.quantities += [
             Quantity(
-                f"{contestant.title}: {what} accuracy, %", ours, published, tolerance=TOLERANCE, digits=2
+                f"{contestant.title}: {what} accuracy, %",
+                ours,
+                published,
+                tolerance=TOLERANCE,
+                digits=2,
+                because=f"within the 95 % interval of our mean and {TOLERANCE:g} points, as it is of one run",
             )
             for what, ours, published in (
                 ("test", test, contestant.test),

@@ -64,7 +64,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         ours = [float(runs[f"{name}-{t}"][-1, 1]) for t in DTYPES if f"{name}-{t}" in runs]
         if ours:
             what = f"{name}: w₂ at the last point, in float32 and float64"
-            findings.quantities.append(Quantity(what, ours, published, "exact", 5e-4, digits=3))
+            findings.quantities.append(Quantity(what, ours, published, "exact", 5e-4, digits=3, stated=True))
     for dtype, published in PUBLISHED_SGD_W1.items():
         if f"SGD-{dtype}" in runs:
             what = f"SGD: w₁ at the last point in {dtype}, which is chaotic"
@@ -78,7 +78,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
             detail = ", ".join(f"{name} {number:.2g}" for name, number in off.items())
             text = f"momentum and Adam find the bed of the ravine, SGD does not ({dtype})"
             detail = f"largest |w₁| of the last 20 points: {detail}"
-            findings.claims.append(Claim(text, holds, detail, exact=True))
+            findings.claims.append(Claim(text, holds, detail, exact=True, stated=True))
     findings.drawings.append(_draw_paths(runs))
     if "neighbours" in results:
         ends = {name: np.array(found) for name, found in results["neighbours"].items()}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined
 
+from minidrop.experiments.verdicts import AGREES, DIFFERS, Quantity
+
 if TYPE_CHECKING:
     from minidrop.experiments.reproduce import Outcome
 
@@ -28,12 +30,19 @@ def render(outcome: "Outcome", about: Mapping[str, Any], files: Sequence[Path]) 
         about=about,
         images=images,
         seeds=seeds_of(outcome),
+        rules=rules_of(outcome.findings.quantities),
     )
 
 
 def seeds_of(outcome: "Outcome") -> int:
     """The largest number of values that a quantity has."""
     return max((len(quantity.ours) for quantity in outcome.findings.quantities), default=1)
+
+
+def rules_of(quantities: Sequence[Quantity]) -> list[str]:
+    """By which rules published numbers are judged here, each once."""
+    judged = [q for q in quantities if not q.own and q.verdict in (AGREES, DIFFERS)]
+    return list(dict.fromkeys(q.rule_text for q in judged))
 
 
 def number(value: Any) -> str:

@@ -158,10 +158,13 @@ def _same(wanted: Mapping[str, Any], before: Mapping[str, Any], place: Path) -> 
 
 
 def _complete(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With every key of a configuration: what a newer version can be told, an older one did by default."""
-    if "config" not in arguments:
-        return arguments
-    return {**arguments, "config": TrainConfig().to_dict() | arguments["config"]}
+    """With every key of its configurations: what a newer version can be told, an older one did by default."""
+    default, completed = TrainConfig().to_dict(), dict(arguments)
+    if "config" in arguments:
+        completed["config"] = default | arguments["config"]
+    if "configs" in arguments:
+        completed["configs"] = {name: default | one for name, one in arguments["configs"].items()}
+    return completed
 
 
 def _plain(values: Mapping[str, Any]) -> Any:

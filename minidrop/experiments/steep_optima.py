@@ -32,6 +32,7 @@ PUBLISHED_ADAM = {"w₁": -0.499, "w₂": -0.799, "loss": -3.979}
 #: document 004's prose on SGD, put right into (w₁, w₂); "around", so to 0.1
 PUBLISHED_SGD = {"in the pit": (-0.5, -0.75), "thrown out": (0.5, 0.8)}
 AROUND = 0.1
+NEAR = f"within {AROUND:g} of ours where it says “around”"
 
 
 def jobs(plan: Plan) -> Sequence[Job]:
@@ -55,7 +56,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         ours = [last[f"Adam-{dtype}"][what] for dtype in DTYPES if f"Adam-{dtype}" in last]
         if ours:
             name = f"Adam: {what} at the last point, in float32 and float64"
-            findings.quantities.append(Quantity(name, ours, published, "exact", 5e-4, digits=3))
+            findings.quantities.append(Quantity(name, ours, published, "exact", 5e-4, 3, stated=True))
     if "SGD-float32" in results:
         path = points(results["SGD-float32"])
         deepest = int(np.argmin(results["SGD-float32"]["losses"]))
@@ -64,14 +65,18 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         ):
             for i, (one, published) in enumerate(zip(ours_point.tolist(), published_point, strict=False)):
                 name = f"SGD {where}: {('w₁', 'w₂')[i]}, published as “around”"
-                findings.quantities.append(Quantity(name, [one], published, "exact", AROUND, digits=2))
+                findings.quantities.append(
+                    Quantity(name, [one], published, "exact", AROUND, 2, stated=True, because=NEAR)
+                )
     for dtype in DTYPES:
         losses = {name: last[f"{name}-{dtype}"]["loss"] for name in OPTIMIZERS if f"{name}-{dtype}" in last}
         if len(losses) == len(OPTIMIZERS):
             holds = losses["Adam"] < -3.9 and min(losses["SGD"], losses["momentum"]) > -0.01
             detail = ", ".join(f"{name} {loss:.3g}" for name, loss in losses.items())
             text = f"only Adam converges to an optimum ({dtype})"
-            findings.claims.append(Claim(text, holds, f"loss at the last point: {detail}", exact=True))
+            findings.claims.append(
+                Claim(text, holds, f"loss at the last point: {detail}", exact=True, stated=True)
+            )
     findings.drawings.append(
         _draw({name: results[f"{name}-float32"] for name in OPTIMIZERS if f"{name}-float32" in results})
     )

@@ -162,7 +162,7 @@ EXPERIMENT = Experiment(
     ids=("003-Q7",),
     question="Does StochasticReLU need scaling, and does other noise beat dropout?",
     data="fashion-mnist",
-    duration="10 min",
+    duration="6 min",
     jobs=jobs,
     analyse=analyse,
 )

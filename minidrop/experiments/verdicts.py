@@ -4,11 +4,15 @@
     interval    the published number is in the 95 % interval of our mean, widened by the tolerance
 
 The interval is that of `minidrop.intervals`. A tolerance stands for what is known of the published number:
-half of its last digit, for example, or the spread that it was published with.
+half of its last digit, for example, or the spread that it was published with; `Quantity.rule_text` says it.
+
+What must be exact is stated by a document, or it is a check of our own, beside a number of theory. The two
+are counted apart, since only the first is agreement with a document.
 
 Trainings are ordered by one rule, `ordered`: by their differences seed by seed, which share initial weights,
 masks and shuffles. An order holds if the 95 % interval of the mean difference is above 0, is contradicted if
-it is below, and stays open if 0 is inside, as it does with a single seed.
+it is below, and stays open if 0 is inside, as it does with a single seed. Equality, `alike`, is contradicted
+if 0 is outside and stays open otherwise: an interval with 0 in it bears out neither an order nor equality.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +21,7 @@ from math import inf
 
 from minidrop.intervals import interval
 
-AGREES, DIFFERS, NOT_JUDGED = "agrees", "differs", "not judged"
+AGREES, DIFFERS, NOT_JUDGED, OPEN = "agrees", "differs", "not judged", "open"
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,13 @@ class Quantity:
     Args:
         name: what it is, with its unit.
         ours: one value for each seed; a single one where there is nothing random.
-        published: the published number; None if there is none.
+        published: the published number, or that of theory if the row is `own`; None if there is none.
         rule: "exact" or "interval".
         tolerance: by how much the published number may be off.
         digits: how many decimals to show.
         judge: False shows the numbers side by side without a verdict, as where the setting differs.
+        stated: whether a document states what must be exact; if not, the row is a check of our own.
+        because: when it agrees, in words that follow "the published number is"; by default the rule's.
     """
 
     name: str
@@ -41,6 +47,25 @@ class Quantity:
     tolerance: float = 0.0
     digits: int = 4
     judge: bool = True
+    stated: bool = False
+    because: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a check of our own, beside theory, and not a published number."""
+        return self.rule == "exact" and not self.stated
+
+    @property
+    def rule_text(self) -> str:
+        """When it agrees, in words that follow "the published number is".
+
+        >>> Quantity("accuracy", [0.90, 0.91], 0.80).rule_text
+        'within the 95 % interval of our mean'
+        """
+        rule = (
+            "ours, but for its rounding" if self.rule == "exact" else "within the 95 % interval of our mean"
+        )
+        return self.because or rule
 
     @property
     def mean(self) -> float:
@@ -99,17 +124,24 @@ class Claim:
         holds: whether it does; None if the run cannot say, as a quick one.
         detail: the numbers behind it.
         exact: whether it must hold in every run, a quick one too.
+        stated: whether a document states what must be exact; if not, it is a check of our own.
     """
 
     text: str
     holds: bool | None
     detail: str = ""
     exact: bool = False
+    stated: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a check of our own."""
+        return self.exact and not self.stated
 
     @property
     def verdict(self) -> str:
-        """AGREES, DIFFERS or NOT_JUDGED."""
-        return NOT_JUDGED if self.holds is None else AGREES if self.holds else DIFFERS
+        """AGREES, DIFFERS or OPEN."""
+        return OPEN if self.holds is None else AGREES if self.holds else DIFFERS
 
 
 def gaps(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
@@ -160,10 +192,9 @@ def ordered(text: str, *gaps: Sequence[float], detail: str = "") -> Claim:
 
 
 def alike(text: str, gaps: Sequence[float], detail: str = "") -> Claim:
-    """The claim that differences seed by seed are 0 on average: 0 is in their 95 % interval; open with one.
+    """The claim that differences seed by seed are 0 on average: contradicted, or open; no run can prove it.
 
     >>> [alike("a is as good as b", found).verdict for found in ([0.1, -0.1], [1.0, 1.01], [0.0])]
-    ['agrees', 'differs', 'not judged']
+    ['open', 'differs', 'open']
     """
-    holds = above(gaps) is None if len(gaps) > 1 else None
-    return Claim(text, holds, detail or signed(gaps))
+    return Claim(text, None if above(gaps) is None else False, detail or signed(gaps))

@@ -93,6 +93,12 @@ def columns_of(result: Result) -> list[list[float]]:
     ]
 
 
+#: when a published number agrees with ours
+TWO_RUNS = (
+    "within the 95 % interval of our mean and two standard deviations of one run, by the document's two runs"
+)
+
+
 def spread(column: int) -> float:
     """By how much a published run may be off: two standard deviations of one run.
 
@@ -119,7 +125,9 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                 name = f"{COLUMNS[column][0]}, {NETS[net][0]}, {which}"
                 if ours:
                     published = rows[-1][column]
-                    findings.quantities.append(Quantity(name, ours, published, tolerance=spread(column)))
+                    findings.quantities.append(
+                        Quantity(name, ours, published, tolerance=spread(column), because=TWO_RUNS)
+                    )
     for net in ("feature", "element"):
         plain, dropped = ({seed: run[0][-1] for seed, run in by_seed[key].items()} for key in ("none", net))
         gained = gaps(plain, dropped)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 
 import made_up
 import pytest
@@ -122,7 +123,7 @@ def test_a_new_result_is_noticed_on_its_page_and_in_the_index(results):
 
 def test_a_number_that_is_not_there_is_refused(results):
     changed(results / "ravine", lambda values: values["quantities"].pop(0))
-    with pytest.raises(ExperimentError, match="ravine has 0 times quantity 'SGD: w₂'"):
+    with pytest.raises(ExperimentError, match="ravine has no quantity 'SGD: w₂'"):
         pages.page(results / "ravine")
 
 
@@ -136,7 +137,7 @@ def test_a_published_number_that_differs_wants_a_reason(results, monkeypatch):
     assert "| 2.3094 | 5.0000 | differs |" in text
     assert "Not all of them: " in text
     assert "**Where ours and the published numbers part.** The mask is given" in text
-    assert "1 differ" in pages.index(results)
+    assert "2 of 3 published, 1 differs; 1 of 1 own check" in " ".join(pages.index(results).split())
     folder = results.parent / "docs"
     shutil.copytree(pages.HERE, folder, ignore=shutil.ignore_patterns("results"))
     answer = folder / "answers" / "golden-dropout.md.j2"
@@ -202,10 +203,74 @@ def test_a_run_in_part_says_what_is_missing(results, run):
     assert text.splitlines()[6].startswith("1.25")  # of 0.5, the mean of what has run, and 2
 
 
+def test_a_run_in_part_that_has_no_answer_yet_says_what_finishes_it(results, run, answer):
+    before = {path: path.read_bytes() for path in results.rglob("*.*")}
+    answer.write_text('{% extends "page.md.j2" %}{% block answer %}{{ q("2²").text() }}{% endblock %}')
+    command = f"`minidrop reproduce squares --out {run}`"
+    expected = (
+        f"{run} is a part that has no page: 1 job still to be run (x=2); {command} runs them; "
+        "without them golden-dropout has no quantity '2²'"
+    )
+    with pytest.raises(ExperimentError) as refused:
+        pages.take(run, results)
+    assert str(refused.value) == expected
+    assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
+
+
+def test_a_page_is_no_run_and_stays_as_it_was(results):
+    before = {path: path.read_bytes() for path in results.rglob("*.*")}
+    assert any(path.suffix == ".png" for path in before)
+    for spelled in (results / "ravine", results / "golden-dropout" / ".." / "ravine"):
+        with pytest.raises(ExperimentError, match="ravine is where its page is: add the run's own folder"):
+            pages.take(spelled, results)
+    assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
+
+
+def test_a_figure_that_is_missing_costs_none(results, run):
+    before = {path: path.read_bytes() for path in results.rglob("*.*")}
+    (run / "squares.png").unlink()
+    with pytest.raises(
+        ExperimentError, match=r"squares\.png is missing: `minidrop reproduce squares --out .*` draws"
+    ):
+        pages.take(run, results)
+    assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize("only", ["relu-*", "relu-none-*", "logistic-[nb]*", "published-both-seed-0"])
+def test_hintons_nets_have_a_page_when_only_some_of_them_are_trained(only, tmp_path):
+    """Trainings that are made up stand for finished ones, so that nothing but the analysis runs."""
+    this, plan, folder = experiment("hinton-mnist"), Plan(data_dir="/somewhere"), tmp_path / "run"
+    jobs = [job for job in this.jobs(plan) if fnmatch(job.key, only)]
+    for i, job in enumerate(jobs):
+        history = [
+            {"epoch": epoch, "test_errors": 130 + i - epoch, "train_loss": 0.1, "largest_row_norm": 3.0}
+            for epoch in (1, 2)
+        ]
+        result = {"history": history, "test": {"size": 10000}, "diverged": None}
+        record = {"arguments": job.arguments, "result": result, "seconds": 1.0, "commit": "abc1234"}
+        (folder / "jobs" / job.key).mkdir(parents=True)
+        (folder / "jobs" / job.key / "result.json").write_text(json.dumps(record))
+    reproduce(this, plan, folder, only=only)
+    text = " ".join(pages.page(pages.take(folder, tmp_path)).split())
+    assert "**Not all of it has been run**: updates, " in text
+    trained = {job.key.partition("-")[0] for job in jobs}
+    begins = {
+        "relu": "With ReLU units",
+        "logistic": "With logistic units",
+        "published": "As document 000's code",
+    }
+    assert {reading for reading, begin in begins.items() if begin in text} == trained
+    assert text.count("errors fall with hidden dropout") == len(trained)  # no claim on what is not there
+    assert re.search(r"published not judged; .*; \d+ jobs are missing", pages.index(tmp_path))
+    ends = {"relu-none-*": "129.0 ± 2.5 (no dropout)", "published-both-seed-0": "128.0 (hidden + input)"}
+    assert ends.get(only, "") in text
+    assert f"seeds {'0' if len(jobs) == 1 else '0 to 2'};" in text
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ('{{ q("no such").text() }}', "golden-dropout has 0 times quantity 'no such'"),
+        ('{{ q("no such").text() }}', "golden-dropout has no quantity 'no such'"),
         ('{{ row("All", 0)["y"] | number }}', "cannot be given: .*has no attribute 'y'"),
         ("{{ nothing }}", "golden-dropout cannot be given: 'nothing' is undefined"),
         ("{% if %}", "golden-dropout cannot be given: Expected an expression"),

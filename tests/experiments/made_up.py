@@ -18,7 +18,7 @@ def square(folder, x, fail=False):
     return {"square": x * x}
 
 
-def configured(folder, config):
+def configured(folder, config=None, configs=None):
     """A training's arguments, without the training."""
     return {}
 

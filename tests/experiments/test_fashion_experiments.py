@@ -86,7 +86,7 @@ def made_up(job, shift=0.0):
         ("fashion-dropout", 24, "accuracy"),
         ("dropout-pairs", 4, "pairs"),
         ("dropout-epochs", 1, "accuracy"),
-        ("activation-variance", 4, "variance"),
+        ("activation-variance", 2, "variance"),
         ("dropout-and-decay", 1, "decay"),
         ("dropconnect", 4, "accuracy"),
         ("stochastic-relu", 8, "accuracy"),
@@ -136,6 +136,26 @@ def test_missing_diverged_and_shorter_runs_are_results(name):
     partly.drawings[0].figure.canvas.draw()
     nothing = this.analyse(plan, {})
     assert all(claim.holds is None or name == "activation-variance" for claim in nothing.claims)
+
+
+def test_sums_are_judged_where_no_network_is_a_guess_and_never_proven():
+    this, plan = experiment("dropout-and-decay"), Plan(data_dir="here")
+    jobs = [job for job in this.jobs(plan) if job.work is train]
+    claims = this.analyse(plan, {job.key: made_up(job) for job in jobs}).claims
+    sums = [claim for claim in claims if "the effects add" in claim.text]
+    assert [claim.text.partition(":")[0] for claim in sums] == [
+        f"weight decay {decay:g}" for decay in (1e-5, 1e-4, 1e-3, 1e-2)
+    ]
+    assert {claim.verdict for claim in sums} == {"open"}
+
+
+def test_a_number_is_shown_once_and_the_law_of_dropout_only_where_there_is_dropout():
+    this, plan = experiment("activation-variance"), Plan(data_dir="here")
+    found = this.analyse(plan, {job.key: made_up(job) for job in this.jobs(plan)})
+    plain = [q.name for q in found.quantities if q.name.startswith("no dropout")]
+    assert plain == ["no dropout, layer 1: variance", "no dropout, layer 2: variance"]
+    assert len(found.quantities) == 6
+    assert [claim.text.partition(",")[0] for claim in found.claims] == ["dropout 0.5"] * 2
 
 
 def test_the_epoch_that_is_nearest_to_a_published_number():

@@ -63,7 +63,7 @@ def test_scaling_has_the_published_means_and_the_variances_of_theory(tmp_path):
     assert not outcome.broken
     assert [q.published for q in outcome.findings.quantities] == [0.5, 0.35, 0.35]
     assert all(q.verdict == AGREES and q.tolerance < 1e-3 for q in outcome.findings.quantities)
-    assert len(outcome.findings.claims) == 8
+    assert len(outcome.findings.claims) == 6
     assert all(claim.verdict == AGREES for claim in outcome.findings.claims)
     assert (tmp_path / "moments.png").stat().st_size > 10_000
 

@@ -77,7 +77,7 @@ def test_a_quick_run_judges_only_what_must_be_exact(tmp_path):
     reproduce(made_up.squares(), Plan(quick=True), tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())
     assert [q["verdict"] for q in results["quantities"]] == ["not judged", "agrees"]
-    assert [claim["verdict"] for claim in results["claims"]] == ["not judged", "agrees"]
+    assert [claim["verdict"] for claim in results["claims"]] == ["open", "agrees"]
     assert "A quick run" in (tmp_path / "report.html").read_text()
 
 
@@ -88,7 +88,9 @@ def test_the_page_is_self_contained_and_escaped(tmp_path):
     assert "The squares &amp; their &lt;mean&gt;." in page
     assert page.count("data:image/png;base64,") == 1
     assert not re.search(r'(src|href)="(?!data:)', page)
-    assert 'id="quantities"' in page
+    published, own = page.partition('id="checks"')[::2]
+    assert "mean of the squares" in published.partition('id="quantities"')[2]
+    assert re.search(r"theory(.|\n)*2²", own)
     assert "minidrop reproduce squares" in page
 
 
@@ -117,4 +119,4 @@ def test_the_page_in_a_browser(tmp_path, width):
     ]
     dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     title = re.search(r"<title>(.*?)</title>", dom)[1].replace("&quot;", '"')
-    assert json.loads(title) == {"tables": 4, "figures": 1, "wide": False}
+    assert json.loads(title) == {"tables": 5, "figures": 1, "wide": False}

@@ -114,10 +114,11 @@ def test_a_job_with_other_arguments_is_not_taken_for_done(tmp_path):
 def test_a_job_of_an_older_version_is_done_where_the_new_key_has_its_default(tmp_path):
     config = TrainConfig().to_dict()
     older = {key: value for key, value in config.items() if key != "replicas"}
-    run_jobs([Job("a", made_up.configured, {"config": older})], tmp_path)
-    run_jobs([Job("a", made_up.configured, {"config": config})], tmp_path)
-    with pytest.raises(CheckpointError, match="was run with another config"):
-        run_jobs([Job("a", made_up.configured, {"config": config | {"replicas": 2}})], tmp_path)
+    for name, made in (("config", lambda one: one), ("configs", lambda one: {"first": one})):
+        run_jobs([Job(name, made_up.configured, {name: made(older)})], tmp_path)
+        run_jobs([Job(name, made_up.configured, {name: made(config)})], tmp_path)
+        with pytest.raises(CheckpointError, match=f"was run with another {name}:"):
+            run_jobs([Job(name, made_up.configured, {name: made(config | {"replicas": 2})})], tmp_path)
 
 
 def test_a_damaged_result_is_named(tmp_path):

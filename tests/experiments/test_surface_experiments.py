@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minidrop.experiments import Plan, experiment
+from minidrop.experiments.batch_size_figures import draw_curves
 from minidrop.experiments.experiment import Findings
 from minidrop.experiments.gradient_descent import CURVATURE, EIGENVALUES
 from minidrop.experiments.reproduce import reproduce
@@ -32,7 +33,7 @@ def findings_of(name):
 def found_now(name, long):
     """The findings of an experiment as things are, of the walks or of the longer jobs."""
     one, plan = experiment(name), Plan(quick=True)
-    jobs = [job for job in one.jobs(plan) if long == job.key.startswith(("limit", "neighbours"))]
+    jobs = [job for job in one.jobs(plan) if long == job.key.startswith(("limit", "neighbours", "fastest"))]
     return one.analyse(plan, {job.key: job.work(None, **job.arguments) for job in jobs})
 
 
@@ -62,6 +63,25 @@ def test_the_stability_limit():
     assert [q.verdict for q in limits] == [AGREES, AGREES]
     np.testing.assert_allclose(np.linalg.eigvalsh(CURVATURE), EIGENVALUES)
     assert len([q for q in findings.quantities if "closed form" in q.name]) == 6
+
+
+def test_the_fastest_rate_is_that_of_theory_and_not_the_last_before_the_limit():
+    findings = findings_of("gradient-descent")
+    (best,) = [q for q in findings.quantities if "fastest" in q.name]
+    assert (round(best.published, 4), best.own, best.verdict) == (0.0494, True, AGREES)
+    steeper = {"rate": 1.01 * best.mean, "growth": 0.9}
+    wrong = experiment("gradient-descent").analyse(Plan(quick=True), {"fastest": steeper})
+    assert verdicts(wrong, "fastest") == {DIFFERS}
+
+
+def test_bands_of_losses_stay_above_0_on_a_logarithmic_axis():
+    history = [{"step": i + 1, "train_loss": 1.0, "test_loss": 1.0} for i in range(3)]
+    apart = [[row | {"train_loss": loss} for row in history] for loss in (0.1, 0.2, 20.0)]
+    runs = {("sum", 10): {seed: {"history": rows, "diverged": None} for seed, rows in enumerate(apart)}}
+    axes = draw_curves(runs, 100, {"mean": "mean", "sum": "sum"}).figure.axes
+    bands = [band.get_paths()[0].vertices[:, 1] for axis in axes for band in axis.collections]
+    assert len(bands) == 2
+    assert all(band.min() > 0 for band in bands)
 
 
 def test_the_last_points_in_the_ravine():

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from minidrop.experiments import Claim, Quantity
-from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, alike, gaps, ordered
+from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, OPEN, alike, gaps, ordered
 from minidrop.intervals import interval, student
 
 
@@ -40,7 +40,7 @@ def test_an_interval_by_hand():
         (Quantity("q", [math.nan, 1.0], 1.0), DIFFERS),
         (Claim("c", True), AGREES),
         (Claim("c", False), DIFFERS),
-        (Claim("c", None), NOT_JUDGED),
+        (Claim("c", None), OPEN),
     ],
 )
 def test_verdicts(quantity, verdict):
@@ -52,12 +52,12 @@ def test_verdicts(quantity, verdict):
     [
         ([[0.2, 0.21, 0.19]], AGREES, DIFFERS),
         ([[-0.2, -0.21, -0.19]], DIFFERS, DIFFERS),
-        ([[0.2, -0.1, 0.3]], NOT_JUDGED, AGREES),  # above 0 on average, but not beyond doubt
-        ([[0.2]], NOT_JUDGED, NOT_JUDGED),
-        ([[]], NOT_JUDGED, NOT_JUDGED),
-        ([[0.0, 0.0]], NOT_JUDGED, AGREES),
-        ([[0.2, math.nan]], NOT_JUDGED, AGREES),
-        ([[0.2, 0.21], [0.2, -0.1]], NOT_JUDGED, None),
+        ([[0.2, -0.1, 0.3]], OPEN, OPEN),  # above 0 on average, but not beyond doubt
+        ([[0.2]], OPEN, OPEN),
+        ([[]], OPEN, OPEN),
+        ([[0.0, 0.0]], OPEN, OPEN),  # no differences prove that there is none
+        ([[0.2, math.nan]], OPEN, OPEN),
+        ([[0.2, 0.21], [0.2, -0.1]], OPEN, None),
         ([[0.2, -0.1], [-0.2, -0.2]], DIFFERS, None),
         ([[0.2, 0.2], [0.3, 0.3]], AGREES, None),
     ],
@@ -73,6 +73,15 @@ def test_the_interval_of_differences_seed_by_seed_orders_what_spreads_widely():
     assert ordered("one is better", gaps(one, other)).verdict == AGREES
     assert ordered("one is better", gaps(one, other)).detail == "+0.0100 ± 0.0000"
     assert ordered("text", [1.0], detail="so").detail == "so"
+
+
+def test_what_must_be_exact_is_a_check_of_our_own_unless_a_document_states_it():
+    assert Quantity("q", [1.0], 1.0, "exact").own
+    assert Claim("c", True, exact=True).own
+    assert not Quantity("q", [1.0], 1.0, "exact", stated=True).own
+    assert not Claim("c", True, exact=True, stated=True).own
+    assert not Quantity("q", [1.0, 2.0], 1.0).own
+    assert not Claim("c", True).own
 
 
 def test_what_must_be_exact_has_no_interval():
