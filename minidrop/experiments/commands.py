@@ -29,6 +29,7 @@ def reproduce(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="How many; else what each experiment says.")
     ] = None,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first; another one is another sample.")] = 0,
     jobs: Jobs = 1,
     backend: Backend = None,
     data_dir: DataDir = None,
@@ -49,7 +50,7 @@ def reproduce(
         return
     if bool(name) == everything:
         raise typer.BadParameter("name one experiment, or say --all or --list")
-    plan = Plan(quick, seeds, backend, data_dir)
+    plan = Plan(quick, seeds, backend, data_dir, first_seed)
     broken = []
     for each in NAMES if everything else [name]:
         folder = Path(out or "runs/reproduce") / (f"{each}-quick" if quick else each)

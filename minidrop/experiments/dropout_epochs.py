@@ -44,7 +44,8 @@ def jobs(plan: Plan) -> Sequence[Job]:
         for seed in plan.seeds_of(5)
         for key, (_, dropout, _) in VARIANTS.items()
     ]
-    return [*found, fashion_job(plan, "short", {"epochs": plan.pick(EPOCHS, QUICK_EPOCHS)[0]})]
+    short = {"epochs": plan.pick(EPOCHS, QUICK_EPOCHS)[0], "seed": plan.seeds_of(5)[0]}
+    return [*found, fashion_job(plan, "short", short)]
 
 
 def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
@@ -65,7 +66,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
             gained = gain(dropout, none, epoch, pixels)
             rows.append((epoch, pixels, len(gained), signed(gained)))
             claims.append(ordered(f"{epoch} epochs, {pixels} pixels: dropout is better", gained))
-    claims += short_is_a_beginning(results)
+    claims += short_is_a_beginning(results, plan.seeds_of(5)[0])
     columns = ("epochs", "pixels", "seeds", "accuracy with dropout minus without")
     caption = (
         "Accuracy by epoch, mean over seeds with its 95 % interval; crosses are the published single runs, "
@@ -80,11 +81,12 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     )
 
 
-def short_is_a_beginning(results: Mapping[str, Result]) -> list[Claim]:
+def short_is_a_beginning(results: Mapping[str, Result], seed: int) -> list[Claim]:
     """That a shorter training is, bit for bit, the beginning of the longer one of its seed."""
-    if not {"short", "dropout-seed-0"} <= results.keys():
+    keys = ("short", f"dropout-seed-{seed}")
+    if not set(keys) <= results.keys():
         return []
-    short, long = (results[key]["history"] for key in ("short", "dropout-seed-0"))
+    short, long = (results[key]["history"] for key in keys)
     same = len(short) > 0 and short == long[: len(short)]
     text = f"a run of {len(short)} epochs is the beginning of a run of {len(long)}, bit for bit"
     return [Claim(text, same, f"{len(short)} rows of the history", exact=True)]

@@ -29,20 +29,25 @@ class Plan:
         seeds: how many seeds; by default what the experiment says.
         backend: "numpy", "numba" or "cupy"; None for the current one.
         data_dir: where MNIST and Fashion-MNIST are; None for the usual places.
+        first_seed: of the seeds: another one makes another sample.
     """
 
     quick: bool = False
     seeds: int | None = None
     backend: str | None = None
     data_dir: str | None = None
+    first_seed: int = 0
 
     def seeds_of(self, default: int) -> range:
-        """The seeds 0, 1, ...: as many as were asked for, one in a quick run, or `default`.
+        """The seeds from the first on: as many as were asked for, one in a quick run, or `default`.
 
         >>> list(Plan().seeds_of(3)), list(Plan(quick=True).seeds_of(3)), list(Plan(seeds=2).seeds_of(3))
         ([0, 1, 2], [0], [0, 1])
+        >>> list(Plan(first_seed=100).seeds_of(3))
+        [100, 101, 102]
         """
-        return range(self.seeds or (1 if self.quick else default))
+        count = self.seeds or (1 if self.quick else default)
+        return range(self.first_seed, self.first_seed + count)
 
     def pick(self, full: Any, quick: Any) -> Any:
         """One of two: for a full run or for a quick one."""

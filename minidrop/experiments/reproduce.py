@@ -112,7 +112,7 @@ def command(experiment: Experiment, plan: Plan) -> str:
     """
     if not experiment.ids:
         return "minidrop sweep"
-    options = {"--seeds": plan.seeds, "--backend": plan.backend}
+    options = {"--seeds": plan.seeds, "--first-seed": plan.first_seed or None, "--backend": plan.backend}
     given = [f"{name} {value}" for name, value in options.items() if value is not None]
     return " ".join(["minidrop reproduce", experiment.name, *(["--quick"] if plan.quick else []), *given])
 

@@ -68,7 +68,7 @@ def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
     if not path.exists():
         _write(path, wanted)
         return
-    found = _read(path)
+    found = asdict(Plan()) | _read(path)  # what a newer version can be told, an older one did by default
     for name, value in wanted.items():
         if found.get(name) != value:
             raise CheckpointError(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from minidrop.experiments import NAMES, experiment
+from minidrop.experiments import NAMES, Plan, experiment
 
 
 def test_the_list_names_every_experiment_once_and_fits_a_terminal(minidrop):
@@ -42,6 +42,27 @@ def test_a_part_of_an_experiment_says_what_is_left(minidrop):
     code, out, _ = minidrop("reproduce", "ravine")
     assert code == 0
     assert "still to be run" not in out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_first_seed_is_another_sample(name):
+    """Of all trainings that an experiment repeats; what it makes once, as it must be, stays."""
+    one, other = (
+        experiment(name).jobs(Plan(backend="numpy", seeds=2, first_seed=first)) for first in (0, 100)
+    )
+    assert len(one) == len(other)
+    for job, again in zip(one, other, strict=True):
+        if job.arguments != again.arguments and "config" in job.arguments:
+            assert again.arguments["config"]["seed"] == job.arguments["config"]["seed"] + 100
+        assert job.arguments != again.arguments or "seed-" not in job.key
+
+
+def test_the_first_seed_is_in_the_command(minidrop, tmp_path):
+    code, _, err = minidrop("reproduce", "dropout-scaling", "--quick", "--first-seed", 3, "--out", "out")
+    assert code == 0, err
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    assert found["command"] == "minidrop reproduce dropout-scaling --quick --first-seed 3"
+    assert list(found["jobs"]) == ["seed-3"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import made_up
 import pytest
@@ -27,7 +27,7 @@ def test_everything_that_was_found_is_in_the_folder(tmp_path):
     }
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["experiment"] == "squares"
-    assert results["plan"] == {"quick": False, "seeds": None, "backend": None, "data_dir": None}
+    assert results["plan"] == asdict(Plan())
     assert [(q["name"], q["verdict"]) for q in results["quantities"]] == [
         ("mean of the squares", "agrees"),
         ("2²", "agrees"),

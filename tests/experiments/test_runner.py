@@ -102,7 +102,19 @@ def test_another_plan_in_the_folder_is_refused(tmp_path):
     reproduce(made_up.squares(), Plan(seeds=2), tmp_path)
     with pytest.raises(CheckpointError, match="holds a run with seeds 2, not 3"):
         reproduce(made_up.squares(), Plan(seeds=3), tmp_path)
+    with pytest.raises(CheckpointError, match="holds a run with first_seed 0, not 7"):
+        reproduce(made_up.squares(), Plan(seeds=2, first_seed=7), tmp_path)
     assert json.loads((tmp_path / "plan.json").read_text())["seeds"] == 2
+
+
+def test_a_plan_of_an_older_version_goes_on(tmp_path):
+    """It has no first seed, which was 0."""
+    reproduce(made_up.squares(), Plan(seeds=2), tmp_path)
+    path = tmp_path / "plan.json"
+    plan = json.loads(path.read_text())
+    del plan["first_seed"]
+    path.write_text(json.dumps(plan))
+    reproduce(made_up.squares(), Plan(seeds=2), tmp_path)
 
 
 def test_a_job_with_other_arguments_is_not_taken_for_done(tmp_path):
