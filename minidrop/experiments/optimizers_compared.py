@@ -74,7 +74,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                 published,
                 tolerance=TOLERANCE,
                 digits=2,
-                because=f"within the 95 % interval of our mean and {TOLERANCE:g} points, as it is of one run",
+                because=f"within the 95 % interval of our mean, give or take {TOLERANCE:g} points as it is of one run",
             )
             for what, ours, published in (
                 ("test", test, contestant.test),
@@ -126,7 +126,7 @@ def _curves(trained: Mapping[str, Sequence[Result]]) -> Drawing:
     for i, (key, runs) in enumerate(trained.items()):
         contestant, epochs, colour = CONTESTANTS[key], len(runs[0]["history"]), COLOURS[i]
         x = range(1, epochs + 1)
-        band(loss, x, [curve(run, "train_loss") for run in runs], contestant.title, colour)
+        band(loss, x, [curve(run, "train_loss") for run in runs], contestant.title, colour, log=True)
         validated = [[100 - error for error in curve(run, "validation_error")] for run in runs]
         band(accuracy, x, validated, contestant.title, colour)
         if contestant.validation is not None:
@@ -140,8 +140,8 @@ def _curves(trained: Mapping[str, Sequence[Result]]) -> Drawing:
     label(accuracy, "epoch", "validation accuracy (%)", epochs=True, legend=False)
     accuracy.legend(fontsize="small", loc="lower right")
     caption = (
-        "Training loss and validation accuracy, mean and 95 % interval over the seeds. At the right edge, "
-        "the best validation accuracy of each published run."
+        "Training loss, geometric mean, and validation accuracy, mean over the seeds, with 95 % intervals. At "
+        "the right edge, the best validation accuracy of each published run."
     )
     return Drawing("training", caption, figure)
 
