@@ -74,7 +74,8 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                 published,
                 tolerance=TOLERANCE,
                 digits=2,
-                because=f"within the 95 % interval of our mean, give or take {TOLERANCE:g} points as it is of one run",
+                because="within the 95 % interval of our mean, give or take "
+                f"{TOLERANCE:g} points as it is of one run",
             )
             for what, ours, published in (
                 ("test", test, contestant.test),
@@ -140,8 +141,8 @@ def _curves(trained: Mapping[str, Sequence[Result]]) -> Drawing:
     label(accuracy, "epoch", "validation accuracy (%)", epochs=True, legend=False)
     accuracy.legend(fontsize="small", loc="lower right")
     caption = (
-        "Training loss, geometric mean, and validation accuracy, mean over the seeds, with 95 % intervals. At "
-        "the right edge, the best validation accuracy of each published run."
+        "Training loss, geometric mean, and validation accuracy, mean over the seeds, with 95 % intervals. "
+        "At the right edge, the best validation accuracy of each published run."
     )
     return Drawing("training", caption, figure)
 
