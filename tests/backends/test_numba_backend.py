@@ -23,7 +23,7 @@ def loops_are_imported_again(monkeypatch):
 
 def test_without_numba_the_error_says_what_to_install(loops_are_imported_again):
     loops_are_imported_again.setitem(sys.modules, "numba", None)
-    with pytest.raises(BackendError, match=r"Numba is not installed .*pip install 'minidrop\[numba\]'"):
+    with pytest.raises(BackendError, match=r"Numba is not installed .*pip install .*'\.\[numba\]'"):
         NumbaBackend()
 
 

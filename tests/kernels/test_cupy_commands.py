@@ -46,7 +46,7 @@ def test_train_and_eval_on_the_device(device, minidrop):
         (
             "cudaErrorInsufficientDriver: the driver is too old",
             r"is installed but finds no CUDA device \(cudaErrorInsufficientDriver.*check nvidia-smi, and "
-            r"that the extra fits the driver: pip install 'minidrop\[cuda12\]'",
+            r"that the extra fits the driver: pip install .*'\.\[cuda12\]'",
         ),
     ],
 )
