@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from docs.pages import take, write
+from docs.pages import write
+from docs.taking import take
 from minidrop.errors import MinidropError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

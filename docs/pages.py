@@ -6,7 +6,6 @@
 """
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
+from docs.again import told_again
 from docs.found import Found, Json
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
 from minidrop.experiments.report import number, rules_of
-from minidrop.experiments.reproduce import json_text
 from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim, Quantity
 
 HERE = Path(__file__).parent
@@ -34,61 +33,6 @@ DOCUMENTS = {
 }
 #: how many quantities and claims a page shows before it leaves out checks of our own
 ROWS = 12
-
-
-def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
-    """Copy results.json and figures of a run at full size into `results`; the folder that they are in.
-
-    Raises:
-        ExperimentError: if it is no such run, a job of it failed, a file of it is missing, it is in `results`
-            already, or its page cannot be written; nothing is changed then.
-    """
-    try:
-        found = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ExperimentError(f"{run} is no finished run of minidrop reproduce: {error}") from None
-    name = found.get("experiment")
-    if name not in NAMES or found["plan"]["quick"] or found["failed"]:
-        raise ExperimentError(f"{run} must be a run of an experiment at full size of which no job failed")
-    folder = results / name
-    if folder.resolve() == run.resolve():
-        raise ExperimentError(
-            f"{run} is where its page is: add the run's own folder, or write pages by refresh"
-        )
-    if "drawings" not in found:
-        renewed = f"minidrop reproduce {name} --out {run}"
-        raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
-    for record in found["jobs"].values():
-        if record["commit"] in (None, "unknown"):
-            record["commit"] = commit
-    found = _without(found, "data_dir")  # where somebody's data were
-    text = json_text(found)
-    _renders(found, text, run)
-    files = {f"{drawing['name']}.png": run / f"{drawing['name']}.png" for drawing in found["drawings"]}
-    for path in files.values():
-        if not path.is_file():
-            raise ExperimentError(f"{path} is missing: `{found['command']} --out {run}` draws it again")
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.png"):
-        old.unlink()
-    for file, path in files.items():
-        shutil.copy(path, folder / file)
-    (folder / "results.json").write_text(text, encoding="utf-8")
-    return folder
-
-
-def _renders(found: Json, text: str, run: Path) -> None:
-    """Refuse what cannot be answered; what is only a part, with what finishes it."""
-    try:
-        render(found, len(text.encode()))
-    except ExperimentError as error:
-        if not found["missing"]:
-            raise
-        which = ", ".join(found["missing"][:3]) + (", ..." if len(found["missing"]) > 3 else "")
-        raise ExperimentError(
-            f"{run} is a part that has no page: {_jobs(len(found['missing']))} still to be run ({which}); "
-            f"`{found['command']} --out {run}` runs them; without them {error}"
-        ) from error
 
 
 def write(results: Path = RESULTS) -> list[Path]:
@@ -214,14 +158,19 @@ def extent(results: Json) -> str:
     configs = [record["arguments"].get("config", {}) for record in records if "history" in record["result"]]
     configs = [config for config in configs if config["dataset"] == data]
     if not configs:
-        return _jobs(len(records))
+        return counted_jobs(len(records))
     epochs, seeds = (sorted({config[key] for config in configs}) for key in ("epochs", "seed"))
     text = f"{len(configs)} trainings of {_listed(epochs)} epochs, seeds {_listed(seeds)}"
     others = len(records) - len(configs)
-    return f"{text}, and {_jobs(others, 'other ')}" if others else text
+    return f"{text}, and {counted_jobs(others, 'other ')}" if others else text
 
 
-def _jobs(count: int, which: str = "") -> str:
+def counted_jobs(count: int, which: str = "") -> str:
+    """A number of jobs in words.
+
+    >>> counted_jobs(1, "other "), counted_jobs(2)
+    ('1 other job', '2 jobs')
+    """
     return f"{count} {which}{'job' if count == 1 else 'jobs'}"
 
 
@@ -282,6 +231,7 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
         "verdicts": verdicts(found),
         "extent": extent(results),
         "commits": commits,
+        "again": told_again(results),
     }
     context |= {name: getattr(found, name) for name in ("q", "claim", "row", "rows", "job", "choose", "some")}
     path = f"answers/{results['experiment']}.md.j2"
@@ -312,9 +262,3 @@ def _listed(values: Sequence[int]) -> str:
         return f"{values[0]} to {values[-1]}"
     *most, last = map(str, values)
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _without(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
-        return {name: None if name == key else _without(item, key) for name, item in value.items()}
-    return [_without(item, key) for item in value] if isinstance(value, list) else value

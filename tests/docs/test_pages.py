@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 import made_up
 import pytest
 
-from docs import found, pages
+from docs import found, pages, taking
 from docs.found import Found
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, Plan, experiment
@@ -180,7 +180,7 @@ def run(made, tmp_path, answer):
 def test_a_run_is_added_with_figures_and_without_where_the_data_were(results, run):
     old = results / "golden-dropout" / "old.png"
     old.touch()
-    folder = pages.take(run, results)
+    folder = taking.take(run, results)
     assert {path.name for path in folder.iterdir()} == {"README.md", "results.json", "squares.png"}
     assert "somewhere" not in (folder / "results.json").read_text(encoding="utf-8")
 
@@ -191,14 +191,14 @@ def test_older_jobs_are_given_their_commit(results, run):
         values["jobs"]["x=2"]["commit"] = None
 
     changed(run, older)
-    folder = pages.take(run, results, commit="abc1234")
+    folder = taking.take(run, results, commit="abc1234")
     jobs = json.loads((folder / "results.json").read_text(encoding="utf-8"))["jobs"]
     assert jobs["x=0"]["commit"] == jobs["x=2"]["commit"] == "abc1234"
     assert jobs["x=1"]["commit"] not in ("abc1234", None)
 
 
 def test_a_run_in_part_says_what_is_missing(results, run):
-    text = pages.page(pages.take(run, results))
+    text = pages.page(taking.take(run, results))
     assert "**Not all of it has been run**: x=2 is missing." in text
     assert text.splitlines()[6].startswith("1.25")  # of 0.5, the mean of what has run, and 2
 
@@ -212,9 +212,71 @@ def test_a_run_in_part_that_has_no_answer_yet_says_what_finishes_it(results, run
         "without them golden-dropout has no quantity '2²'"
     )
     with pytest.raises(ExperimentError) as refused:
-        pages.take(run, results)
+        taking.take(run, results)
     assert str(refused.value) == expected
     assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
+
+
+def again(values, **changes):
+    """A run with another first seed of what is made up: one quantity, a mean over two seeds."""
+    one = {"name": "mean of it", "rule": "interval", "digits": 2, "published": 1.0, "tolerance": 0.0}
+    one |= {"judge": True, "stated": False, "because": "", "verdict": "agrees", "ours": [0.9, 1.1]}
+    values.update(quantities=[one | changes], missing=[])
+
+
+def test_a_run_again_is_told_on_the_page_that_is_there(results, run):
+    changed(run, again)
+    folder = taking.take(run, results)
+    assert "Run again" not in pages.page(folder)
+
+    def other(values):
+        again(values, ours=[3.0, 3.1], verdict="differs")
+        values["plan"]["first_seed"] = 100
+        values["command"] += " --first-seed 100"
+        values["jobs"] = {"x-seed-100": {"commit": "abc1234"}}
+
+    figures = {path: path.read_bytes() for path in folder.glob("*.png")}
+    changed(run, other)
+    taking.take(run, results)
+    text = " ".join(pages.page(folder).split())
+    assert (
+        "**Run again** with other seeds by `minidrop reproduce squares --first-seed 100`, at commit abc1234: "
+        "of 1 means 0 are inside the intervals above, and 0 no further from ours than"
+    ) in text
+    assert "With those seeds it is otherwise for mean of it, *differs*." in text
+    assert {path: path.read_bytes() for path in folder.glob("*.png")} == figures
+    # 1 ± 1.27 and 2.5 ± 0.64: inside neither's own, but two such means can be so far apart
+    changed(run, lambda values: values["quantities"][0].update(ours=[2.35, 2.45], verdict="agrees"))
+    taking.take(run, results)
+    assert "0 are inside the intervals above, and 1 no further" in " ".join(pages.page(folder).split())
+
+
+def test_a_page_that_is_renewed_keeps_what_a_run_again_found(results, run):
+    changed(run, again)
+    folder = taking.take(run, results)
+    found = {"command": "again", "commits": [], "quantities": []}
+    changed(folder, lambda values: values.update(again=found))
+    taking.take(run, results)
+    assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["again"] == found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"jobs": {"x-seed-100": {}}}, "has run with these seeds already: x-seed-100"),
+        ({"missing": ["a", "b"], "jobs": {}}, "jobs are still to be run: a, b"),
+        ({"experiment": "hinton-nets"}, "hinton-nets has no page yet: add a run with --first-seed 0 before"),
+    ],
+)
+def test_what_is_no_other_sample_is_refused(change, message, results, run):
+    changed(run, again)
+    folder = taking.take(run, results)
+    changed(folder, lambda values: values["jobs"].update({"x-seed-100": {"commit": "a"}}))
+    changed(run, lambda values: (values["plan"].update(first_seed=100), values.update(change)))
+    before = (folder / "results.json").read_bytes()
+    with pytest.raises(ExperimentError, match=message):
+        taking.take(run, results)
+    assert (folder / "results.json").read_bytes() == before
 
 
 def test_a_page_is_no_run_and_stays_as_it_was(results):
@@ -222,7 +284,7 @@ def test_a_page_is_no_run_and_stays_as_it_was(results):
     assert any(path.suffix == ".png" for path in before)
     for spelled in (results / "ravine", results / "golden-dropout" / ".." / "ravine"):
         with pytest.raises(ExperimentError, match="ravine is where its page is: add the run's own folder"):
-            pages.take(spelled, results)
+            taking.take(spelled, results)
     assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
 
 
@@ -232,7 +294,7 @@ def test_a_figure_that_is_missing_costs_none(results, run):
     with pytest.raises(
         ExperimentError, match=r"squares\.png is missing: `minidrop reproduce squares --out .*` draws"
     ):
-        pages.take(run, results)
+        taking.take(run, results)
     assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
 
 
@@ -251,7 +313,7 @@ def test_hintons_nets_have_a_page_when_only_some_of_them_are_trained(only, tmp_p
         (folder / "jobs" / job.key).mkdir(parents=True)
         (folder / "jobs" / job.key / "result.json").write_text(json.dumps(record))
     reproduce(this, plan, folder, only=only)
-    text = " ".join(pages.page(pages.take(folder, tmp_path)).split())
+    text = " ".join(pages.page(taking.take(folder, tmp_path)).split())
     assert "**Not all of it has been run**: updates, " in text
     trained = {job.key.partition("-")[0] for job in jobs}
     begins = {
@@ -280,10 +342,10 @@ def test_an_answer_that_cannot_be_given_leaves_everything_as_it_was(asked, messa
     before = {path: path.read_bytes() for path in results.rglob("*.*")}
     answer.write_text(f'{{% extends "page.md.j2" %}}{{% block answer %}}{asked}{{% endblock %}}')
     with pytest.raises(ExperimentError, match=message):
-        pages.take(run, results)
+        taking.take(run, results)
     answer.unlink()
     with pytest.raises(ExperimentError, match=r"write docs/answers/golden-dropout\.md\.j2"):
-        pages.take(run, results)
+        taking.take(run, results)
     assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
 
 
@@ -299,7 +361,7 @@ def test_an_answer_that_cannot_be_given_leaves_everything_as_it_was(asked, messa
 def test_what_is_no_full_run_is_refused(change, message, results, run):
     changed(run, change)
     with pytest.raises(ExperimentError, match=message):
-        pages.take(run, results)
+        taking.take(run, results)
 
 
 def test_the_command_refuses_in_one_line(tmp_path):

@@ -1,0 +1,55 @@
+"""An experiment that was run again with other seeds: are its means where those of the page are?
+
+Means of two samples are apart by about √(h₁² + h₂²) at most in 95 of 100 cases, where h₁ and h₂ are the half
+widths of their 95 % intervals. In one of them alone another mean is less often.
+"""
+
+from collections.abc import Iterator
+from math import hypot
+
+from docs.found import Found, Json
+from minidrop.errors import ExperimentError
+from minidrop.experiments.verdicts import Quantity
+
+
+def attached(page: Json, run: Json) -> Json:
+    """The results of a page with what another run found.
+
+    Raises:
+        ExperimentError: if that is the same sample, in part or whole, or is not complete.
+    """
+    same = [key for key in run["jobs"] if "seed-" in key and key in page["jobs"]]
+    if same:
+        raise ExperimentError(f"{page['experiment']} has run with these seeds already: {', '.join(same[:3])}")
+    if run["missing"]:
+        raise ExperimentError(f"jobs are still to be run: {', '.join(run['missing'][:3])}")
+    commits = sorted({record["commit"] for record in run["jobs"].values() if record["commit"]})
+    quantities = [{key: q[key] for key in ("name", "ours", "verdict")} for q in run["quantities"]]
+    return {**page, "again": {"command": run["command"], "commits": commits, "quantities": quantities}}
+
+
+def told_again(results: Json) -> str:
+    """What the other run found, in words; nothing if there was none."""
+    if "again" not in results:
+        return ""
+    again = results["again"]
+    pairs = list(_pairs(results))
+    near = [q.name for q, other in pairs if abs(q.mean - other.mean) <= hypot(q.half, other.half)]
+    inside = [q.name for q, other in pairs if abs(q.mean - other.mean) <= q.half]
+    text = (
+        f"`{again['command']}`, at commit {', '.join(again['commits']) or 'unknown'}: of {len(pairs)} means "
+        f"{len(inside)} are inside the intervals above, and {len(near)} no further from ours than the means "
+        "of two samples are in 95 of 100 cases."
+    )
+    verdicts = {q["name"]: q["verdict"] for q in again["quantities"]}
+    turned = [f"{q.name}, *{verdicts[q.name]}*" for q, _ in pairs if verdicts[q.name] != q.verdict]
+    return text + (f" With those seeds it is otherwise for {'; '.join(turned)}." if turned else "")
+
+
+def _pairs(results: Json) -> Iterator[tuple[Quantity, Quantity]]:
+    """The quantities that are means over seeds in both runs."""
+    others = {q["name"]: Quantity(q["name"], q["ours"]) for q in results["again"]["quantities"]}
+    for q in Found(results).quantities:
+        other = others.get(q.name)
+        if other is not None and not q.own and min(len(q.ours), len(other.ours)) > 1:
+            yield q, other

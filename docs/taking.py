@@ -1,0 +1,97 @@
+"""What `python -m docs add` takes from a run: results.json and figures, or the numbers of a run again."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from docs.again import attached
+from docs.found import Json
+from docs.pages import RESULTS, counted_jobs, render
+from minidrop.errors import ExperimentError
+from minidrop.experiments import NAMES
+from minidrop.experiments.reproduce import json_text
+
+
+def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
+    """Copy results.json and figures of a run at full size into `results`; the folder that they are in.
+
+    Of a run with another first seed only its numbers are taken, for the page that is there.
+
+    Raises:
+        ExperimentError: if it is no such run, a job of it failed, a file of it is missing, it is in `results`
+            already, or its page cannot be written; nothing is changed then.
+    """
+    try:
+        found = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExperimentError(f"{run} is no finished run of minidrop reproduce: {error}") from None
+    name = found.get("experiment")
+    if name not in NAMES or found["plan"]["quick"] or found["failed"]:
+        raise ExperimentError(f"{run} must be a run of an experiment at full size of which no job failed")
+    folder = results / name
+    if folder.resolve() == run.resolve():
+        raise ExperimentError(
+            f"{run} is where its page is: add the run's own folder, or write pages by refresh"
+        )
+    if found["plan"].get("first_seed"):
+        return _take_again(found, folder)
+    if "drawings" not in found:
+        renewed = f"minidrop reproduce {name} --out {run}"
+        raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
+    for record in found["jobs"].values():
+        if record["commit"] in (None, "unknown"):
+            record["commit"] = commit
+    found = _without(found, "data_dir")  # where somebody's data were
+    if (before := _before(folder)) and "again" in before:
+        found["again"] = before["again"]
+    text = json_text(found)
+    _renders(found, text, run)
+    files = {f"{drawing['name']}.png": run / f"{drawing['name']}.png" for drawing in found["drawings"]}
+    for path in files.values():
+        if not path.is_file():
+            raise ExperimentError(f"{path} is missing: `{found['command']} --out {run}` draws it again")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for file, path in files.items():
+        shutil.copy(path, folder / file)
+    (folder / "results.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def _renders(found: Json, text: str, run: Path) -> None:
+    """Refuse what cannot be answered; what is only a part, with what finishes it."""
+    try:
+        render(found, len(text.encode()))
+    except ExperimentError as error:
+        if not found["missing"]:
+            raise
+        which = ", ".join(found["missing"][:3]) + (", ..." if len(found["missing"]) > 3 else "")
+        left = counted_jobs(len(found["missing"]))
+        raise ExperimentError(
+            f"{run} is a part that has no page: {left} still to be run ({which}); "
+            f"`{found['command']} --out {run}` runs them; without them {error}"
+        ) from error
+
+
+def _take_again(found: Json, folder: Path) -> Path:
+    """Add the numbers of a run with other seeds to those of the page."""
+    before = _before(folder)
+    if before is None:
+        raise ExperimentError(f"{found['experiment']} has no page yet: add a run with --first-seed 0 before")
+    text = json_text(attached(before, found))
+    (folder / "results.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def _before(folder: Path) -> Any:
+    """The results of a page, if there is one."""
+    path = folder / "results.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _without(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return {name: None if name == key else _without(item, key) for name, item in value.items()}
+    return [_without(item, key) for item in value] if isinstance(value, list) else value
