@@ -18,8 +18,7 @@ DEFAULT_PRESETS = {"digits": "digits", "mnist": "hinton-relu", "fashion-mnist": 
 PRESETS = ("digits", "hinton-relu", "hinton-2012")
 #: what an optimizer other than the preset's does not inherit from the preset
 _OWN_DEFAULTS = {"lr": None, "momentum": None, "lr_schedule": "constant", "momentum_schedule": "constant"}
-
-
+#: of one run: the models of all are in memory at once
 MOST_REPLICAS = 1000
 
 

@@ -154,7 +154,8 @@ def products(*, steps: int, **fields: Any) -> Recorded:
         xp = backend.xp
         weights = [backend.asarray(W) for W, _ in workload.weights()]
         dw = [xp.empty_like(W) for W in weights]
-        x, dx = ([xp.full((workload.batch, n), 1e-3, workload.dtype) for n in workload.sizes] for _ in "xd")
+        x = [xp.full((workload.batch, n), 1e-3, workload.dtype) for n in workload.sizes]
+        dx = [xp.full_like(array, 1e-3) for array in x]
 
         def step() -> None:
             for i, W in enumerate(weights):
@@ -171,8 +172,8 @@ def products(*, steps: int, **fields: Any) -> Recorded:
 
 def copies(*, steps: int, moved: int, **fields: Any) -> Recorded:
     """Copies that read and write `moved` bytes a step, between arrays as large as weights and velocity."""
-    sizes = [W.size + b.size for W, b in Workload(**fields).weights()]
-    n, dtype = sum(sizes), Workload(**fields).dtype
+    workload = Workload(**fields)
+    n, dtype = sum(W.size + b.size for W, b in workload.weights()), workload.dtype
 
     def work(backend: Any) -> Callable[[], object]:
         source, target = backend.xp.zeros(n, dtype), backend.xp.zeros(n, dtype)
