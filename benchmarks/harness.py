@@ -32,9 +32,9 @@ ASK_FOR_GPU = {
 
 #: a program that says what the GPU is, whose products minidrop uses there, and which CUDA it has
 ABOUT_GPU = """
-import cupy, minidrop.versions
-runtime = cupy.cuda.runtime
-print(minidrop.versions.backends()["cupy"])
+import cupy, minidrop.backends
+backend, runtime = minidrop.backends.get_backend("cupy"), cupy.cuda.runtime
+print(backend.device(), "products: " + backend.products, sep="\\n")
 print("CUDA", runtime.runtimeGetVersion(), "driver", runtime.driverGetVersion())
 """
 
@@ -136,11 +136,11 @@ def finds_gpu(module: str) -> bool:
 
 
 def about_gpu() -> str:
-    """The CUDA device that CuPy finds, with its libraries; nothing without one."""
+    """The CUDA device that minidrop uses, with its libraries; nothing without one."""
     if not finds_gpu("cupy"):
         return ""
     run = [sys.executable, "-c", ABOUT_GPU]
-    return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip().replace("\n", "; ")
+    return subprocess.run(run, capture_output=True, text=True, check=False).stdout.strip().replace("\n", "; ")
 
 
 class Worker:

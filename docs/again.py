@@ -1,7 +1,7 @@
 """An experiment that was run again with other seeds: are its means where those of the page are?
 
-Means of two samples are apart by about √(h₁² + h₂²) at most in 95 of 100 cases, where h₁ and h₂ are the half
-widths of their 95 % intervals. In one of them alone another mean is less often.
+Means of two samples are apart by √(h₁² + h₂²) at most in 95 of 100 cases or more, where h₁ and h₂ are the
+half widths of their 95 % intervals. In the interval of one of them the other's mean is less often.
 """
 
 from collections.abc import Iterator
@@ -38,8 +38,8 @@ def told_again(results: Json) -> str:
     inside = [q.name for q, other in pairs if abs(q.mean - other.mean) <= q.half]
     text = (
         f"`{again['command']}`, at commit {', '.join(again['commits']) or 'unknown'}: of {len(pairs)} means "
-        f"{len(inside)} are inside the intervals above, and {len(near)} no further from ours than the means "
-        "of two samples are in 95 of 100 cases."
+        f"{len(inside)} are inside the intervals above, and {len(near)} no further from ours than "
+        "√(h₁² + h₂²) of the half widths of both intervals."
     )
     verdicts = {q["name"]: q["verdict"] for q in again["quantities"]}
     turned = [f"{q.name}, *{verdicts[q.name]}*" for q, _ in pairs if verdicts[q.name] != q.verdict]

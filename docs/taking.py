@@ -34,14 +34,14 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
         raise ExperimentError(
             f"{run} is where its page is: add the run's own folder, or write pages by refresh"
         )
+    for record in found["jobs"].values():
+        if record["commit"] in (None, "unknown"):
+            record["commit"] = commit
     if found["plan"].get("first_seed"):
         return _take_again(found, folder)
     if "drawings" not in found:
         renewed = f"minidrop reproduce {name} --out {run}"
         raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
-    for record in found["jobs"].values():
-        if record["commit"] in (None, "unknown"):
-            record["commit"] = commit
     found = _without(found, "data_dir")  # where somebody's data were
     if (before := _before(folder)) and "again" in before:
         found["again"] = before["again"]

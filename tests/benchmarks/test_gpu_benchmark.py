@@ -203,6 +203,13 @@ def test_a_results_provenance_names_the_gpu(monkeypatch):
         assert "gpu" not in results.provenance(Pace())
 
 
+def test_the_program_that_asks_for_the_gpu_runs(device, stand_in, capsys):
+    exec(harness.ABOUT_GPU, {})
+    name, products, versions = capsys.readouterr().out.splitlines()
+    assert (name, products) == (device.device(), f"products: {device.products}")
+    assert versions == "CUDA 12080 driver 12080"
+
+
 def test_the_figure_leaves_the_loops_out():
     drawn = {
         "cases": [measured(case, {one.label: 1.0 for one in case.contestants}) for case in CASES.values()]
