@@ -47,7 +47,7 @@ def main(
         raise typer.Exit(2)
     if name not in ("all", "gpu", *NAMES):
         raise typer.BadParameter(f"there is no benchmark {name!r}; there are {', '.join(NAMES)}")
-    pace = Pace(1, 0.002, threads) if quick else Pace(rounds, seconds, threads)
+    pace = Pace(1, 0.002, threads, apart=False) if quick else Pace(rounds, seconds, threads)
     command = "python -m benchmarks " + " ".join(sys.argv[1:])
     for each in NAMES if name == "all" else [name]:
         chosen = benchmark(each)

@@ -7,10 +7,12 @@ others sleep, so that whatever else the machine does meets all of them alike. Wh
 over the rounds, and the median of each round's ratio to the reference.
 """
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from ctypes import CDLL
@@ -21,6 +23,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+
+from benchmarks.worker import Answers
+from minidrop.backends import using_backend
 
 #: programs that fail unless the module of that name finds a CUDA device
 ASK_FOR_GPU = {
@@ -113,11 +118,13 @@ class Pace:
         rounds: how many blocks of each contestant.
         seconds: how long a block lasts, or one repetition if that is longer.
         threads: how many processors each contestant may use.
+        apart: whether each has a process of its own; without, nothing is measured, but all runs in a minute.
     """
 
     rounds: int = 15
     seconds: float = 0.3
     threads: int = 0
+    apart: bool = True
 
     def processors(self) -> list[int]:
         """The processors that the contestants may run on: the first `threads`, or all for 0."""
@@ -169,7 +176,7 @@ class Worker:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise RuntimeError(f"{self.contestant.label!r} died when asked for {request!r}; see above")
+            raise RuntimeError(_died(self.contestant, request))
         return json.loads(line)
 
     def close(self) -> None:
@@ -178,14 +185,46 @@ class Worker:
         self.process.communicate()
 
 
+class Guest:
+    """A contestant in this process, which answers as a `Worker` does: no other import of what many need."""
+
+    def __init__(self, contestant: Contestant) -> None:
+        self.contestant = contestant
+        self.answers: Answers | None = None
+
+    def ask(self, request: str, *arguments: Any) -> Any:
+        """Its answer to a request, as JSON has it; RuntimeError if it fails."""
+        try:
+            with using_backend(self.contestant.environment.get("MINIDROP_BACKEND", "numpy")):
+                if self.answers is None:
+                    self.answers = Answers(self.contestant.make, self.contestant.arguments)
+                    gc.freeze()  # collections need not look through all that has been imported each time
+                answer = json.loads(json.dumps(self.answers(request, *arguments)))
+                # what this process holds is everybody's
+                return answer | {"peak_bytes": None} if request == "memory" else answer
+        except Exception:
+            traceback.print_exc()
+            raise RuntimeError(_died(self.contestant, request)) from None
+
+
+def _died(contestant: Contestant, request: str) -> str:
+    return f"{contestant.label!r} died when asked for {request!r}; see above"
+
+
 @contextmanager
-def workers(contestants: Sequence[Contestant], processors: list[int]) -> Iterator[list[Worker]]:
-    """The processes of `contestants`, started together, ended with the block."""
+def workers(
+    contestants: Sequence[Contestant], processors: list[int], *, apart: bool = True
+) -> Iterator[list[Worker | Guest]]:
+    """The processes of `contestants`, started together, ended with the block; or guests, but on a GPU."""
     with ExitStack() as stack:
-        started = []
+        started: list[Worker | Guest] = []
         for contestant in contestants:
-            started.append(Worker(contestant, processors))
-            stack.callback(started[-1].close)
+            if apart or contestant.gpu:
+                worker = Worker(contestant, processors)
+                stack.callback(worker.close)
+                started.append(worker)
+            else:
+                started.append(Guest(contestant))
         yield started
 
 
@@ -197,8 +236,8 @@ def run_case(case: Case, pace: Pace, told: Callable[[str], None] = lambda what: 
     """
     present = [c for c in case.contestants if not c.missing()]
     left_out = {c.label: f"needs {', '.join(c.missing())}" for c in case.contestants if c.missing()}
-    processors, block = pace.processors(), pace.seconds * case.share
-    with workers(present, processors) as racing:
+    block = pace.seconds * case.share
+    with workers(present, pace.processors(), apart=pace.apart) as racing:
         told(f"{case.name}: starting")
         for worker in racing:
             worker.ask("ready")
@@ -242,7 +281,7 @@ def run_case(case: Case, pace: Pace, told: Callable[[str], None] = lambda what: 
     }
 
 
-def _calls(worker: Worker, seconds: float) -> int:
+def _calls(worker: Worker | Guest, seconds: float) -> int:
     """How many repetitions fill a block, after a warm-up of one block."""
     worker.ask("time", 1)  # compiles, allocates
     if min(worker.ask("time", 1) for _ in range(2)) >= seconds:

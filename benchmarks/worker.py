@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time, sleep
@@ -89,36 +90,43 @@ def resident(name: str) -> int:
     return 0
 
 
+class Answers:
+    """The work that `make` names, "module:function", and its answers."""
+
+    def __init__(self, make: str, arguments: Mapping[str, Any]) -> None:
+        module, function = make.split(":")
+        called = getattr(importlib.import_module(module), function)
+        self.memory = Memory()
+        self.work = called(**arguments)
+        self.memory.built = resident("VmHWM")
+        self.memory.begin()
+
+    def __call__(self, request: str, *arguments: Any) -> Any:
+        """The answer to a request."""
+        work = self.work
+        if request == "values" and hasattr(work, "values"):
+            values = work.values(*arguments)
+            self.memory.begin()
+            return values
+        if request == "time":
+            return seconds(work, *arguments)
+        if request == "rest":
+            rest()
+        if request in ("parts", "facts") and hasattr(work, request):
+            return getattr(work, request)()
+        return self.memory.answer() if request == "memory" else None
+
+
 def main() -> None:
     """Build the work that the command line describes and answer until standard input ends."""
-    answers = os.fdopen(os.dup(1), "w")  # what libraries print must not come between the answers
+    out = os.fdopen(os.dup(1), "w")  # what libraries print must not come between the answers
     os.dup2(2, 1)
     job = json.loads(sys.argv[1])
     os.sched_setaffinity(0, job["processors"])
-    module, function = job["make"].split(":")
-    make = getattr(importlib.import_module(module), function)
-    memory = Memory()
-    work = make(**job["arguments"])
-    memory.built = resident("VmHWM")
-    memory.begin()
+    answers = Answers(job["make"], job["arguments"])
     gc.disable()
     for line in sys.stdin:
-        request, *arguments = json.loads(line)
-        answer: Any = None
-        if request == "values" and hasattr(work, "values"):
-            answer = work.values(*arguments)
-            memory.begin()
-        elif request == "time":
-            answer = seconds(work, *arguments)
-        elif request == "rest":
-            rest()
-        elif request == "parts" and hasattr(work, "parts"):
-            answer = work.parts()
-        elif request == "facts" and hasattr(work, "facts"):
-            answer = work.facts()
-        elif request == "memory":
-            answer = memory.answer()
-        print(json.dumps(answer), file=answers, flush=True)
+        print(json.dumps(answers(*json.loads(line))), file=out, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import Case, Contestant
+from minidrop.backends import get_backend
 
 HERE = Path(__file__).resolve().parent
 #: lets a worker find this file and `benchmarks`, wherever the tests are started
@@ -60,6 +61,19 @@ class Knowing(Logged):
 
     def facts(self):
         return {"nodes": 3}
+
+
+class Backend:
+    """Work that says which backend is the current one, when it is made and when it is asked."""
+
+    def __init__(self):
+        self.made = get_backend().name
+
+    def __call__(self):
+        pass
+
+    def values(self, n):
+        return [self.made == "numba", get_backend().name == "numba"]
 
 
 class Limited:

@@ -1,6 +1,7 @@
 """What a measurement means must not depend on luck: who runs when, on what, and what is computed from it."""
 
 import os
+from dataclasses import replace
 from math import nan
 
 import numpy as np
@@ -10,7 +11,18 @@ from fake_contestants import Device, Logged, fake, race
 
 from benchmarks import __main__ as command
 from benchmarks import harness, results, worker
-from benchmarks.harness import Case, DisagreementError, Pace, agree, ratio, run_case, spread, typical
+from benchmarks.harness import (
+    Case,
+    Contestant,
+    DisagreementError,
+    Pace,
+    agree,
+    ratio,
+    run_case,
+    spread,
+    typical,
+)
+from minidrop.backends import get_backend
 
 #: blocks so short that each is one repetition
 SHORT = Pace(rounds=3, seconds=1e-9)
@@ -119,6 +131,38 @@ def test_parts_are_kept_round_by_round(log):
     assert "parts" not in without
 
 
+def test_guests_answer_as_processes_do(log, monkeypatch):
+    makes = ("Knowing", "Partial", "Logged")
+    case = race(*(fake(make, make, log=str(log), name=make, numbers=[1.0]) for make in makes), values=1)
+    apart = run_case(case, SHORT)
+    asked = log.read_text().splitlines()
+    log.write_text("")
+    monkeypatch.delattr(harness, "Worker")
+    together = run_case(case, replace(SHORT, apart=False))
+    assert log.read_text().splitlines() == asked
+    for one, other in zip(apart["contestants"], together["contestants"], strict=True):
+        assert one.keys() == other.keys()
+        assert {k: one[k] for k in ("label", "calls")} == {k: other[k] for k in ("label", "calls")}
+        assert (one.get("parts"), one.get("facts")) == (other.get("parts"), other.get("facts"))
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_contestant_has_the_backend_of_its_environment(apart):
+    numba, numpy = (fake(name, "Backend") for name in ("numba", "numpy"))
+    numba = replace(numba, environment={**numba.environment, **harness.NUMBA})
+    with harness.workers([numba, numpy], SHORT.processors(), apart=apart) as racing:
+        assert [worker.ask("values", 2) for worker in racing] == [[True, True], [False, False]]
+    assert get_backend().name == "numpy"
+
+
+def test_what_needs_a_gpu_has_a_process_of_its_own_always(monkeypatch):
+    monkeypatch.setattr(harness.Worker, "__init__", lambda self, contestant, processors: None)
+    monkeypatch.setattr(harness.Worker, "close", lambda self: None)
+    on_gpu = Contestant("a", "nowhere:nothing", gpu="torch")
+    with harness.workers([on_gpu], [0], apart=False) as (worker,):
+        assert isinstance(worker, harness.Worker)
+
+
 def test_facts_are_kept(log):
     contestants = [fake(make, make, log=str(log), name=make) for make in ("Knowing", "Logged")]
     knowing, other = run_case(race(*contestants), SHORT)["contestants"]
@@ -167,17 +211,18 @@ def test_a_missing_module_is_a_reason_to_be_left_out(log):
 
 
 @pytest.mark.parametrize(
-    ("make", "said", "reason"),
+    ("quick", "make", "said", "reason"),
     [
-        ("dying", "benchmarks: 'the one' died when asked for 'time'; see above", ""),
-        ("wrong", "benchmarks: 'the one' died when asked for 'ready'; see above", "the reason why"),
+        (False, "dying", "benchmarks: 'the one' died when asked for 'time'; see above", ""),
+        (False, "wrong", "benchmarks: 'the one' died when asked for 'ready'; see above", "the reason why"),
+        (True, "wrong", "benchmarks: 'the one' died when asked for 'ready'; see above", "the reason why"),
     ],
 )
-def test_a_contestant_that_dies_is_one_line_and_a_failure(make, said, reason, capfd, monkeypatch):
+def test_a_contestant_that_dies_is_one_line_and_a_failure(quick, make, said, reason, capfd, monkeypatch):
     one = results.Benchmark("a", "", lambda quick: [race(fake("the one", make))], lambda result: None)
     monkeypatch.setattr(command, "benchmark", lambda name: one)
     with pytest.raises(typer.Exit) as stopped:
-        command.main("operations", quick=True, rounds=1, seconds=0.001, threads=0, out=None)
+        command.main("operations", quick=quick, rounds=1, seconds=0.001, threads=0, out=None)
     assert stopped.value.exit_code == 1
     out, err = capfd.readouterr()
     assert [line.strip() for line in out.splitlines() if line.strip()] == [said]
