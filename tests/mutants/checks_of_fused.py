@@ -2,20 +2,20 @@
 
 import pytest
 import test_fused
+import test_fused_chains
+import test_fused_gradients
 import test_operations
 import test_optimizer_base
 import test_threads
 from checks import add
+from fused_helpers import DROPOUTS, UNITS, Chain
 
 import minidrop as md
 from minidrop import threads
 from minidrop.backends.numpy_backend import NumpyBackend
 
-NETS = {
-    unit: test_fused.Chain((6, 6, 6, 6), (unit, unit), (test_fused.DROPOUTS[4], *test_fused.DROPOUTS[:1] * 2))
-    for unit in test_fused.UNITS
-}
-NETS["relu, per feature"] = test_fused.Chain((6, 6, 6, 6), ("relu", "tanh"), (test_fused.DROPOUTS[5],) * 3)
+NETS = {unit: Chain((6, 6, 6, 6), (unit, unit), (DROPOUTS[4], *DROPOUTS[:1] * 2)) for unit in UNITS}
+NETS["relu, per feature"] = Chain((6, 6, 6, 6), ("relu", "tanh"), (DROPOUTS[5],) * 3)
 for name, chain in NETS.items():
     add(
         f"fused bits, {name}",
@@ -43,24 +43,28 @@ add(
     "fused derivative",
     test_fused.test_a_step_descends_the_derivative_of_the_loss,
     unit="tanh",
-    dropouts=test_fused.DROPOUTS[:3],
+    dropouts=DROPOUTS[:3],
     gradients=True,
     shares=1,
 )
 add("shares of an update", test_optimizer_base.test_shares_of_an_update_change_no_bit, name="adam", shares=3)
 add(
     "no gradient",
-    test_fused.test_a_weights_gradient_is_not_there_where_none_was_written,
+    test_fused_gradients.test_a_weights_gradient_is_not_there_where_none_was_written,
     name="sgd",
     shares=1,
 )
-add("fused weight decay", test_fused.test_with_weight_decay_every_gradient_is_written, name="sgd-hinton")
+add(
+    "fused weight decay",
+    test_fused_gradients.test_with_weight_decay_every_gradient_is_written,
+    name="sgd-hinton",
+)
 add("order of shares", test_fused.test_the_same_shares_give_the_same_bits, shares=3, unit="relu")
 add("masks of a fused step", test_fused.test_a_mask_can_be_read_after_its_step, shares=3)
 for kind in ("NaN", "a label too large", "three axes"):
     add(
         f"bad input: {kind}",
-        test_fused.test_bad_input_is_the_layers_error_and_changes_nothing,
+        test_fused_chains.test_bad_input_is_the_layers_error_and_changes_nothing,
         kind=kind,
         dropout=(),
         shares=1,
@@ -72,13 +76,13 @@ for name in (
     "a unit last",
     "dropout last",
 ):
-    add(f"no chain: {name}", test_fused.test_what_is_no_chain_is_trained_by_its_layers, name=name)
-add("a chain", test_fused.test_a_chain_is_fused_unless_that_is_not_wanted, name="nested")
-add("a loss of one's own", test_fused.test_a_loss_of_ones_own_is_not_fused)
-for name, change in (("a step", test_fused.clipped), ("an update", test_fused.signs)):
+    add(f"no chain: {name}", test_fused_chains.test_what_is_no_chain_is_trained_by_its_layers, name=name)
+add("a chain", test_fused_chains.test_a_chain_is_fused_unless_that_is_not_wanted, name="nested")
+add("a loss of one's own", test_fused_chains.test_a_loss_of_ones_own_is_not_fused)
+for name, change in (("a step", test_fused_gradients.clipped), ("an update", test_fused_gradients.signs)):
     add(
         f"{name} of one's own",
-        test_fused.test_a_subclass_of_an_optimizer_trains_as_it_says,
+        test_fused_gradients.test_a_subclass_of_an_optimizer_trains_as_it_says,
         change=change,
         base=md.SGD,
         gradients=False,
