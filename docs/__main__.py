@@ -1,4 +1,4 @@
-"""python -m docs: put an experiment's run into docs/results, or write all pages again."""
+"""python -m docs: put an experiment's run into docs/results, take it out again, or write all pages again."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from docs.pages import write
+from docs.pages import counted_jobs, write
+from docs.taking import restore as back
 from docs.taking import take
 from minidrop.errors import MinidropError
 
@@ -24,6 +25,17 @@ def add(
     for folder in folders:
         take(folder, commit=commit)
     refresh()
+
+
+@app.command()
+def restore(
+    name: Annotated[str, typer.Argument(help="Of an experiment that has a page.", show_default=False)],
+    folder: Annotated[Path | None, typer.Argument(help="Else runs/reproduce/NAME.")] = None,
+) -> None:
+    """Make the run's folder of a page again, for `minidrop reproduce` to go on with or to analyse anew."""
+    folder = folder or Path("runs/reproduce") / name
+    new = back(name, folder)
+    typer.echo(f"{counted_jobs(len(new))} put into {folder}, of which `minidrop reproduce` runs what is left")
 
 
 @app.command()

@@ -21,6 +21,7 @@ from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
 from minidrop.experiments.report import number, rules_of
 from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim, Quantity
+from minidrop.versions import in_short
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -165,6 +166,11 @@ def extent(results: Json) -> str:
     return f"{text}, and {counted_jobs(others, 'other ')}" if others else text
 
 
+def machine(record: Json, results: Json) -> str:
+    """What a job ran on; if an older version did not write it down, what its analysis did."""
+    return record.get("machine") or in_short(results["versions"])
+
+
 def counted_jobs(count: int, which: str = "") -> str:
     """A number of jobs in words.
 
@@ -217,7 +223,8 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     claims = [claim for claim in found.claims if not claim.own]
     if sum(map(len, (quantities, claims, *checks))) > ROWS:
         checks = [], []
-    commits = sorted({record["commit"] for record in results["jobs"].values() if record["commit"]})
+    ran = [record for record in results["jobs"].values() if record["result"] is not None]
+    commits = sorted({record["commit"] for record in ran if record["commit"]})
     context: dict[str, Any] = {
         "results": results,
         "quantities": quantities,
@@ -231,6 +238,7 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
         "verdicts": verdicts(found),
         "extent": extent(results),
         "commits": commits,
+        "machines": sorted({machine(record, results) for record in ran}),
         "again": told_again(results),
     }
     context |= {name: getattr(found, name) for name in ("q", "claim", "row", "rows", "job", "choose", "some")}

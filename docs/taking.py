@@ -1,4 +1,7 @@
-"""What `python -m docs add` takes from a run: results.json and figures, or the numbers of a run again."""
+"""What `python -m docs add` takes from a run: results.json and figures, or the numbers of a run again.
+
+`python -m docs restore` makes the run's folder of it again, to be gone on with or to be analysed anew.
+"""
 
 import json
 import shutil
@@ -7,10 +10,11 @@ from typing import Any
 
 from docs.again import attached
 from docs.found import Json
-from docs.pages import RESULTS, counted_jobs, render
+from docs.pages import RESULTS, counted_jobs, folders, machine, render
 from minidrop.errors import ExperimentError
-from minidrop.experiments import NAMES
+from minidrop.experiments import NAMES, Plan, experiment
 from minidrop.experiments.reproduce import json_text
+from minidrop.experiments.runner import put_back
 
 
 def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
@@ -37,6 +41,7 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     for record in found["jobs"].values():
         if record["commit"] in (None, "unknown"):
             record["commit"] = commit
+        record["machine"] = machine(record, found)
     if found["plan"].get("first_seed"):
         return _take_again(found, folder)
     if "drawings" not in found:
@@ -58,6 +63,24 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
         shutil.copy(path, folder / file)
     (folder / "results.json").write_text(text, encoding="utf-8")
     return folder
+
+
+def restore(name: str, run: Path, results: Path = RESULTS) -> list[str]:
+    """Write the finished jobs of a page into the folder of a run; the keys of those that it did not have.
+
+    Raises:
+        ExperimentError: if there is no such page.
+        CheckpointError: if the folder is in use, or is of another run.
+    """
+    if name not in (there := [folder.name for folder in folders(results)]):
+        raise ExperimentError(f"{name!r} has no page; those that have one are {', '.join(there)}")
+    found = _before(results / name)
+    jobs = {
+        key: {**record, "machine": machine(record, found)}
+        for key, record in found["jobs"].items()
+        if record["result"] is not None
+    }
+    return put_back(experiment(name), Plan(**found["plan"]), run, jobs)
 
 
 def _renders(found: Json, text: str, run: Path) -> None:

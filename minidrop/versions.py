@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,16 @@ def commit() -> str:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def in_short(found: Mapping[str, str] | None = None) -> str:
+    """What numbers and times depend on, in a line, of `versions()` or of what that was elsewhere.
+
+    >>> in_short({"threads": "2 processors", "python": "3.11.7", "numpy": "2.4.6", "blas": "OpenBLAS"})
+    '2 processors, with Python 3.11.7, NumPy 2.4.6 and BLAS OpenBLAS'
+    """
+    found = versions() if found is None else found
+    return "{threads}, with Python {python}, NumPy {numpy} and BLAS {blas}".format_map(found)
 
 
 def blas() -> str:

@@ -86,21 +86,24 @@ def reproduce(
             "seconds": round(sum(record["seconds"] or 0 for record in records.values()), 1),
             "versions": versions(),
         }
-        numbers = {
-            "quantities": [_numbers(quantity) for quantity in findings.quantities],
-            "claims": [asdict(claim) | {"verdict": claim.verdict} for claim in findings.claims],
-            "tables": [asdict(table) for table in findings.tables],
-            "drawings": [{"name": one.name, "caption": one.caption} for one in findings.drawings],
-            "notes": findings.notes,
-            "failed": failed,
-            "missing": missing,
-        }
-        _write(folder / "results.json", json_text(about | numbers | {"jobs": records}))
+        state = {"failed": failed, "missing": missing, "jobs": records}
+        _write(folder / "results.json", json_text(about | said(findings) | state))
         _write(folder / "quantities.csv", _csv(_HEADER, map(_row, findings.quantities)))
         for i, table in enumerate(findings.tables, start=1):
             _write(folder / f"table-{i}.csv", _csv(table.columns, table.rows))
         _write(folder / "report.html", render(outcome, about, files))
     return outcome
+
+
+def said(findings: Findings) -> dict[str, Any]:
+    """All that was found, as results.json has it."""
+    return {
+        "quantities": [_numbers(quantity) for quantity in findings.quantities],
+        "claims": [asdict(claim) | {"verdict": claim.verdict} for claim in findings.claims],
+        "tables": [asdict(table) for table in findings.tables],
+        "drawings": [{"name": one.name, "caption": one.caption} for one in findings.drawings],
+        "notes": findings.notes,
+    }
 
 
 def command(experiment: Experiment, plan: Plan) -> str:
@@ -118,7 +121,7 @@ def command(experiment: Experiment, plan: Plan) -> str:
 
 
 def _records(jobs: Sequence[Job], folder: Path) -> dict[str, dict[str, Any]]:
-    """Arguments, result, seconds and commit of each job; older ones lack the last two, but for trainings."""
+    """Arguments, result, seconds, commit and machine of each job; older ones lack some of them."""
     found, shown = finished(jobs, folder), {}
     for job in jobs:
         record = found.get(job.key, {})
@@ -128,6 +131,7 @@ def _records(jobs: Sequence[Job], folder: Path) -> dict[str, dict[str, Any]]:
             "result": result,
             "seconds": record.get("seconds", (result or {}).get("seconds")),
             "commit": record.get("commit"),
+            "machine": record.get("machine"),
         }
     return shown
 

@@ -1,7 +1,8 @@
 """Running an experiment's jobs, side by side, in a folder that remembers what is done.
 
     FOLDER/plan.json              what is being run; another plan is refused
-    FOLDER/jobs/KEY/result.json   a finished job: arguments, result, seconds, and the commit that did it
+    FOLDER/jobs/KEY/result.json   a finished job: arguments, result, seconds, and the commit and machine
+                                  that did it
     FOLDER/jobs/KEY/error.txt     a failed one's traceback; it is tried again the next time
 
 A job that was killed begins again, or goes on if it is a training run. The jobs are joblib's: in as many
@@ -28,7 +29,7 @@ from minidrop.checkpoint import replacing
 from minidrop.config import TrainConfig
 from minidrop.errors import ArgumentError, CheckpointError, Interrupted, check_count
 from minidrop.experiments.experiment import Experiment, Job, Plan, Result
-from minidrop.versions import commit
+from minidrop.versions import commit, in_short
 
 #: told after each job: its key, how many are done, of how many, and what went wrong with it, if anything
 Told = Callable[[str, int, int, str | None], object]
@@ -60,6 +61,8 @@ def claimed(folder: Path) -> Iterator[None]:
 def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
     """Write down what the folder is for, or hold it against what it was for before.
 
+    The data may be elsewhere than they were.
+
     Raises:
         CheckpointError: naming the difference.
     """
@@ -70,7 +73,7 @@ def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
         return
     found = asdict(Plan()) | _read(path)  # what a newer version can be told, an older one did by default
     for name, value in wanted.items():
-        if found.get(name) != value:
+        if name != "data_dir" and found.get(name) != value:
             raise CheckpointError(
                 f"{folder} holds a run with {name} {found.get(name)}, not {value}: use another --out"
             )
@@ -124,7 +127,7 @@ def _run(job: Job, folder: Path) -> tuple[str, Result | None, str | None]:
         since = time.perf_counter()
         result = job.work(place, **job.arguments)
         record = {"arguments": _plain(job.arguments), "result": result}
-        record |= {"seconds": time.perf_counter() - since, "commit": commit()}
+        record |= {"seconds": time.perf_counter() - since, "commit": commit(), "machine": in_short()}
         _write(place / "result.json", record)
         error_path.unlink(missing_ok=True)
     except Interrupted:  # a request to stop, which is for all jobs
@@ -150,6 +153,22 @@ def finished(jobs: Sequence[Job], folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def put_back(experiment: Experiment, plan: Plan, folder: Path, records: Mapping[str, Any]) -> list[str]:
+    """Write finished jobs' records, as `finished` reads them, into a folder; the keys of those it had not.
+
+    Raises:
+        CheckpointError: if another process works in the folder, or it holds another plan.
+    """
+    with claimed(folder):
+        check_plan(experiment, plan, folder)
+        places = {key: folder / "jobs" / key / "result.json" for key in records}
+        new = [key for key, path in places.items() if not path.exists()]
+        for key in new:
+            places[key].parent.mkdir(parents=True, exist_ok=True)
+            _write(places[key], records[key])
+    return new
+
+
 def _same(wanted: Mapping[str, Any], before: Mapping[str, Any], place: Path) -> None:
     wanted, before = _complete(wanted), _complete(before)
     if before != wanted:
@@ -158,12 +177,16 @@ def _same(wanted: Mapping[str, Any], before: Mapping[str, Any], place: Path) -> 
 
 
 def _complete(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With every key of its configurations: what a newer version can be told, an older one did by default."""
-    default, completed = TrainConfig().to_dict(), dict(arguments)
+    """With every key of its configurations: what a newer version can be told, an older one did by default.
+
+    Where the data are makes no other job.
+    """
+    default, anywhere = TrainConfig().to_dict(), {"data_dir": None}
+    completed = {**arguments, **anywhere}
     if "config" in arguments:
-        completed["config"] = default | arguments["config"]
+        completed["config"] = default | arguments["config"] | anywhere
     if "configs" in arguments:
-        completed["configs"] = {name: default | one for name, one in arguments["configs"].items()}
+        completed["configs"] = {name: default | one | anywhere for name, one in arguments["configs"].items()}
     return completed
 
 

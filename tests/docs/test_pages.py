@@ -5,12 +5,16 @@ import re
 import shutil
 
 import pytest
+import tolerances
 from docs_helpers import changed
 
 from docs import found, pages
 from docs.found import Found
+from docs.taking import restore
 from minidrop.errors import ExperimentError
-from minidrop.experiments import NAMES, experiment
+from minidrop.experiments import NAMES, Plan, experiment
+from minidrop.experiments.reproduce import json_text, said
+from minidrop.experiments.runner import finished
 
 FOLDERS = pages.folders(pages.RESULTS)
 
@@ -58,6 +62,35 @@ def test_results_are_of_full_runs_and_name_no_path(folder):
     assert not results["plan"]["quick"]
     assert not results["failed"]
     assert not re.search(r'"/(home|tmp|work|root)', text)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_a_page_says_is_what_the_jobs_say_by_the_analysis_of_now(folder, tmp_path):
+    """If this fails: python -m docs restore NAME, minidrop reproduce NAME, python -m docs add."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    this, plan = experiment(folder.name), Plan(**results["plan"])
+    restore(folder.name, tmp_path)
+    jobs = this.jobs(plan)
+    records = finished(jobs, tmp_path)
+    assert [job.key for job in jobs if job.key not in records] == results["missing"]
+    assert set(results["jobs"]) == {job.key for job in jobs}
+    found = said(this.analyse(plan, {key: record["result"] for key, record in records.items()}))
+    assert_same(json.loads(json_text(found)), {key: results[key] for key in found})
+
+
+def assert_same(found, expected):
+    """Numbers to rounding, everything else as it is."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        found, expected = list(found.values()), list(expected.values())
+    if isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=tolerances.REORDERED, abs=tolerances.REORDERED)
+    else:
+        assert found == expected
 
 
 @pytest.mark.parametrize("name", NAMES)

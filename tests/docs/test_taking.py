@@ -12,9 +12,10 @@ import pytest
 from docs_helpers import changed
 
 from docs import pages, taking
-from minidrop.errors import ExperimentError
+from minidrop.errors import CheckpointError, ExperimentError
 from minidrop.experiments import Plan, experiment
 from minidrop.experiments.reproduce import reproduce
+from minidrop.versions import in_short
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +164,45 @@ def test_a_figure_that_is_missing_costs_none(results, run):
     ):
         taking.take(run, results)
     assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
+
+
+def test_a_run_is_restored_from_its_page_and_goes_on_elsewhere(results, tmp_path):
+    """Of two jobs that are missing one is run; the other's own record in the folder is kept."""
+    folder, this = tmp_path / "run", experiment("ravine")
+    first, second, *others = (job.key for job in this.jobs(Plan()))
+
+    def without(values):
+        values["jobs"][first]["result"] = None
+        for key in others:
+            values["jobs"][key]["machine"] = "another machine"
+
+    page = (results / "ravine" / "results.json").read_text(encoding="utf-8")
+    changed(results / "ravine", without)
+    assert taking.restore("ravine", folder, results) == [second, *others]
+    assert taking.restore("ravine", folder, results) == []
+    told = []
+    reproduce(this, Plan(data_dir="/elsewhere"), folder, told=lambda key, *_: told.append(key))
+    assert told == [second, *others, first]
+    taken = json.loads((taking.take(folder, tmp_path / "new") / "results.json").read_text(encoding="utf-8"))
+    before = json.loads(page)
+    assert taken["missing"] == []
+    assert taken["jobs"][second]["result"] == before["jobs"][second]["result"]
+    assert taken["jobs"][second]["machine"] == in_short(before["versions"])
+    assert {taken["jobs"][key]["machine"] for key in others} == {"another machine"}
+    assert taken["jobs"][first]["machine"] == in_short()
+    text = " ".join(pages.page(tmp_path / "new" / "ravine").split())
+    on = sorted({"another machine", in_short(), in_short(before["versions"])})
+    assert f"at commit {', '.join(sorted({job['commit'] for job in taken['jobs'].values()}))}, on " in text
+    assert f", on {', and on '.join(on)}. Every number" in text
+
+
+def test_only_a_page_can_be_restored_and_not_into_another_run(results, tmp_path):
+    with pytest.raises(ExperimentError, match=r"'wide-nets' has no page; .* are golden-dropout, ravine"):
+        taking.restore("wide-nets", tmp_path / "run", results)
+    assert not (tmp_path / "run").exists()
+    taking.restore("ravine", tmp_path / "run", results)
+    with pytest.raises(CheckpointError, match="holds a run with experiment ravine, not golden-dropout"):
+        taking.restore("golden-dropout", tmp_path / "run", results)
 
 
 @pytest.mark.parametrize("only", ["relu-*", "relu-none-*", "logistic-[nb]*", "published-both-seed-0"])

@@ -18,7 +18,7 @@ def square(folder, x, fail=False):
     return {"square": x * x}
 
 
-def configured(folder, config=None, configs=None):
+def configured(folder, config=None, configs=None, data_dir=None):
     """A training's arguments, without the training."""
     return {}
 

@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import made_up
 import pytest
 
 from minidrop.config import TrainConfig
 from minidrop.errors import ArgumentError, CheckpointError, ExperimentError, Interrupted
-from minidrop.experiments import Job, Plan, runner
+from minidrop.experiments import Findings, Job, Plan, runner
 from minidrop.experiments.reproduce import reproduce
 from minidrop.experiments.runner import claimed, run_jobs
 
@@ -70,11 +71,12 @@ def test_a_part_without_jobs_names_them(tmp_path):
         reproduce(made_up.squares(), Plan(), tmp_path, only="y*")
 
 
-def test_a_job_keeps_its_time_and_its_commit(tmp_path, monkeypatch):
+def test_a_job_keeps_its_time_its_commit_and_what_it_ran_on(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "commit", lambda: "abc1234")
+    monkeypatch.setattr(runner, "in_short", lambda: "2 processors")
     run_jobs([Job("wait", made_up.wait, {"seconds": 0.05})], tmp_path)
     found = json.loads((tmp_path / "jobs" / "wait" / "result.json").read_text())
-    assert found["commit"] == "abc1234"
+    assert (found["commit"], found["machine"]) == ("abc1234", "2 processors")
     assert found["seconds"] >= 0.05
 
 
@@ -105,6 +107,25 @@ def test_another_plan_in_the_folder_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="holds a run with first_seed 0, not 7"):
         reproduce(made_up.squares(), Plan(seeds=2, first_seed=7), tmp_path)
     assert json.loads((tmp_path / "plan.json").read_text())["seeds"] == 2
+
+
+def test_a_run_goes_on_where_the_data_have_moved(tmp_path):
+    config = TrainConfig().to_dict()
+
+    def study(plan):
+        where = {"data_dir": plan.data_dir}
+        each = {"config": {"config": config | where}, "configs": {"configs": {"one": config | where}}}
+        return [Job(name, made_up.configured, arguments | where) for name, arguments in each.items()]
+
+    told = []
+    this = replace(made_up.squares(), jobs=study, analyse=lambda *_: Findings())
+    for place in ("/here", "/there"):
+        reproduce(this, Plan(data_dir=place), tmp_path, told=lambda *what: told.append(what))
+    assert [key for key, *_ in told] == ["config", "configs"] * 2
+    assert (
+        json.loads((tmp_path / "jobs" / "config" / "result.json").read_text())["arguments"]["data_dir"]
+        == "/here"
+    )
 
 
 def test_a_plan_of_an_older_version_goes_on(tmp_path):
