@@ -16,8 +16,8 @@ from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, 
 from minidrop.experiments.figures import label, panels
 from minidrop.experiments.hinton import RELU, Runs, Study, Variant, legend_below, log_errors
 from minidrop.experiments.hinton_exact import path, small_net
+from minidrop.experiments.row_norms import ASKED, histograms, lengths_table
 from minidrop.experiments.verdicts import Claim, Quantity, alike, signed
-from minidrop.intervals import interval
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 ADAM = {"optimizer": "adam", "momentum": None, "momentum_schedule": "constant"}
@@ -28,6 +28,7 @@ STUDY = Study(
         **{f"adam-{rate:g}": Variant(f"Adam, {rate:g}", RELU | ADAM | {"lr": rate}) for rate in RATES},
     },
     epochs=20,
+    asked=ASKED,
 )
 
 
@@ -62,8 +63,11 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     return Findings(
         [*exact, *runs.quantities()],
         [same_results(runs), runs.within_limit(list(STUDY.variants), 15**0.5)],
-        [runs.table()],
-        [Drawing("errors", "Mean over seeds with its 95 % interval.", draw(plan, runs))],
+        [runs.table(), lengths_table(runs)],
+        [
+            Drawing("errors", "Mean over seeds with its 95 % interval.", draw(plan, runs)),
+            histograms(runs, {"ReLU": {name: one.label for name, one in STUDY.variants.items()}}),
+        ],
         runs.notes("Adam's best learning rate is chosen by the test errors themselves, in Adam's favour."),
     )
 
@@ -71,10 +75,9 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
 def same_results(runs: Runs) -> Claim:
     """The claim that Adam at its best has the errors of SGD with dampening, by differences seed by seed."""
     text = "Adam at its best learning rate gives the results of SGD with dampening"
-    tried = {rate: errors for rate in RATES if (errors := runs.errors(f"adam-{rate:g}"))}
-    best = min(tried, key=lambda rate: interval(tried[rate])[0], default=RATES[0])
-    gaps = runs.gaps(f"adam-{best:g}", "dampened")
-    return alike(text, gaps, f"Adam with {best:g}: {signed(gaps, 1)} errors, seed by seed")
+    best = runs.best([f"adam-{rate:g}" for rate in RATES])
+    gaps = runs.gaps(best, "dampened")
+    return alike(text, gaps, f"{STUDY.variants[best].label}: {signed(gaps, 1)} errors, seed by seed")
 
 
 def draw(plan: Plan, runs: Runs) -> Any:

@@ -27,6 +27,7 @@ from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, 
 from minidrop.experiments.figures import COLOURS, label, panels
 from minidrop.experiments.hinton import RELU, Runs, Study, Variant, log_errors
 from minidrop.experiments.hinton_exact import path, small_net
+from minidrop.experiments.row_norms import ASKED, histograms, lengths_table
 from minidrop.experiments.verdicts import Claim, Quantity, alike, signed
 
 STUDY = Study(
@@ -36,6 +37,7 @@ STUDY = Study(
         "undamped": Variant("dampening 0", RELU | {"optimizer": "momentum"}),
     },
     epochs=20,
+    asked=ASKED,
 )
 #: momentum, and the multiple of η g_1 that theory has the trajectories end apart: μ / (1 - μ)
 MULTIPLES = {0.5: 1.0, 0.9: 9.0}
@@ -110,6 +112,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     drawings = [] if found is None else [Drawing("distance", DISTANCE, draw_distance(found))]
     caption = "Mean over seeds with its 95 % interval; all three have the same masks, weights and shuffles."
     drawings.append(Drawing("errors", caption, draw_errors(plan, runs)))
+    drawings.append(histograms(runs, {"ReLU": {name: one.label for name, one in STUDY.variants.items()}}))
     pairs = [
         (f"{seed}", runs.last("paper", seed), runs.last("dampened", seed), runs.last("undamped", seed))
         for seed in plan.seeds_of(STUDY.seeds)
@@ -117,7 +120,11 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     return Findings(
         [*exact, *runs.quantities()],
         [similar(runs), runs.within_limit(list(STUDY.variants), 15**0.5)],
-        [runs.table(), Table("Final test errors, seed by seed", ("seed", *STUDY.variants), pairs)],
+        [
+            runs.table(),
+            Table("Final test errors, seed by seed", ("seed", *STUDY.variants), pairs),
+            lengths_table(runs),
+        ],
         drawings,
         runs.notes(),
     )

@@ -166,6 +166,11 @@ class Runs:
         )
         return gaps(ours, theirs)
 
+    def best(self, names: Sequence[str]) -> str:
+        """Which of the variants has the fewest errors in the mean; the first if none has run."""
+        ran = [name for name in names if self.of(name)]
+        return min(ran, key=lambda name: interval(self.errors(name))[0], default=names[0])
+
     def crossing(self, name: str, other: str) -> int | None:
         """From which epoch on a variant has fewer errors on average than another; None if from none on."""
         ours, theirs = (self.mean(each, "test_errors") for each in (name, other))

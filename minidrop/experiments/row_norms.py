@@ -1,0 +1,87 @@
+"""How long hidden units' incoming weights are at the end of a training: a probe, a table and histograms."""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from minidrop.experiments.experiment import Drawing, Table
+from minidrop.experiments.figures import COLOURS, label, panels
+from minidrop.experiments.hinton import Runs, legend_below
+from minidrop.optim.max_norm import weight_matrices
+from minidrop.runs import Run
+
+#: the paper's: the squared length is 15 at most
+LIMIT = sqrt(15)
+#: what lets the trainings of a `Study` keep them
+ASKED = {"probe": "minidrop.experiments.row_norms:row_norms"}
+CAPTION = (
+    "Lengths of the hidden units' incoming weights after the last epoch, all seeds together. "
+    "Dotted: √15, the paper's limit."
+)
+
+
+def row_norms(run: Run) -> list[list[float]]:
+    """The lengths of the hidden units' incoming weights at the end of a run, a list for each hidden layer."""
+    parameters = run.model.parameters()
+    backend = parameters.backend
+    squared = [
+        backend.squared_row_norms(parameters[name].value) for name in weight_matrices(parameters, "hidden")
+    ]
+    return [np.sqrt(backend.to_host(rows)).tolist() for rows in squared]
+
+
+def lengths(runs: Runs, name: str, layer: int) -> Any:
+    """The final row lengths of one hidden layer, all seeds together."""
+    return np.array([length for run in runs.of(name) for length in (run["probe"] or [[], []])[layer]])
+
+
+def lengths_table(runs: Runs) -> Table:
+    """Shortest, median and longest, and how many are at the paper's limit or above."""
+    rows = []
+    for name, variant in runs.study.variants.items():
+        for layer in (0, 1):
+            if (found := lengths(runs, name, layer)).size:
+                share = 100 * float((found >= LIMIT * (1 - 1e-6)).mean())
+                rows.append((variant.label, layer + 1, *np.quantile(found, [0, 0.5, 1]).tolist(), share))
+    columns = ("training", "hidden layer", "shortest", "median", "longest", "at √15 or above [%]")
+    return Table("Lengths of hidden units' incoming weights at the end", columns, rows)
+
+
+def histograms(runs: Runs, groups: Mapping[str, Mapping[str, str]], dashed: Sequence[str] = ()) -> Drawing:
+    """How the lengths are distributed.
+
+    Args:
+        runs: trainings of a study with `ASKED`.
+        groups: a row of panels for each title, a panel for each layer: names of variants, with their labels.
+        dashed: variants that lie on another.
+    """
+    figure, axes = panels(len(groups), 2, height=2.8)
+    for row, (title, labels) in zip(axes, groups.items(), strict=True):
+        for layer, axis in enumerate(row):
+            found = {name: lengths(runs, name, layer) for name in labels}
+            bins = _bins(np.concatenate([np.full(1, LIMIT), *found.values()]))
+            for (name, values), colour in zip(found.items(), COLOURS, strict=False):
+                if values.size:
+                    axis.hist(
+                        values,
+                        bins,
+                        weights=np.full(values.size, 100 / values.size),
+                        histtype="step",
+                        color=colour,
+                        label=labels[name],
+                        linestyle="--" if name in dashed else "-",
+                    )
+            axis.axvline(LIMIT, color="black", linestyle=":", linewidth=1)
+            shown = f"{title}, hidden layer {layer + 1}"
+            label(axis, "length of a row of weights", "units [%]", shown, legend=False)
+    legend_below(figure, axes, 3)
+    return Drawing("row-norms", CAPTION, figure)
+
+
+def _bins(pooled: Any) -> Any:
+    """Of one width, over all values, with what lies at the paper's limit in one of them."""
+    width = max(pooled.max() - pooled.min(), 0.1) / min(60, 10 + pooled.size // 100)
+    steps = np.arange(np.floor((pooled.min() - LIMIT) / width), (pooled.max() - LIMIT) / width + 2)
+    return LIMIT * (1 + 1e-6) + steps * width
