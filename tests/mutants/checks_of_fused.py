@@ -6,9 +6,11 @@ import test_fused_chains
 import test_fused_gradients
 import test_operations
 import test_optimizer_base
+import test_team
 import test_threads
 from checks import add
 from fused_helpers import DROPOUTS, UNITS, Chain
+from threads_helpers import StopError
 
 import minidrop as md
 from minidrop import threads
@@ -142,20 +144,20 @@ def with_libraries(test, **arguments):
     return check
 
 
-add("spans", test_threads.test_everything_belongs_to_one_share, n=37, shares=3, multiple=8)
-add("each share once", with_team(test_threads.test_each_share_is_done_once, shares=3))
+add("spans", test_team.test_everything_belongs_to_one_share, n=37, shares=3, multiple=8)
+add("each share once", with_team(test_team.test_each_share_is_done_once, shares=3))
 add(
     "an error in a share",
     with_team(
-        test_threads.test_what_a_share_raises_is_raised_after_all_have_ended,
+        test_team.test_what_a_share_raises_is_raised_after_all_have_ended,
         failing=1,
-        kind=test_threads.StopError,
+        kind=StopError,
     ),
 )
 add(
     "floating-point errors in a share",
     with_team(
-        test_threads.test_what_the_caller_says_of_floating_point_errors_holds_in_every_share,
+        test_team.test_what_the_caller_says_of_floating_point_errors_holds_in_every_share,
         share_that_divides=1,
     ),
 )
