@@ -1,4 +1,4 @@
-"""The experiments of document 003: quick runs, exact numbers, and bugs that turn a verdict red."""
+"""The experiments of document 003: quick runs and exact numbers."""
 
 import json
 from itertools import product
@@ -7,9 +7,10 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from fashion_helpers import QUICK, made_up, verdicts
 from tolerances import FLOAT64_ROUNDING, STANDARD_ERRORS
 
-from minidrop.config import TrainConfig, resolve
+from minidrop.config import resolve
 from minidrop.experiments import Plan, experiment
 from minidrop.experiments.activation_variance import moments
 from minidrop.experiments.dropconnect import example as wan
@@ -18,15 +19,10 @@ from minidrop.experiments.dropconnect import published as published_dropconnect
 from minidrop.experiments.dropout_and_decay import interaction
 from minidrop.experiments.fashion import Variant, beside_a_run, nearest, raw_accuracy, variant
 from minidrop.experiments.fashion_dropout import PUBLISHED, published
-from minidrop.experiments.normal_masks import NormalDropConnect, NormalDropout, NormalMasks, NormalRate
+from minidrop.experiments.normal_masks import NormalDropConnect, NormalDropout, NormalRate
 from minidrop.experiments.reproduce import reproduce
-from minidrop.experiments.runner import run_jobs
 from minidrop.experiments.stochastic_relu import corrected, gaussian
 from minidrop.experiments.training_job import PLAIN, train
-from minidrop.initializers import Normal
-from minidrop.layers import DropConnect, Dropout, Linear, StochasticReLU
-from minidrop.layers.stochastic import DropRate, StochasticLayer
-from minidrop.optim import SGD
 from minidrop.runs import Run
 from minidrop.testing import check_layer
 
@@ -39,42 +35,7 @@ NAMES = (
     "dropconnect",
     "stochastic-relu",
 )
-QUICK = Plan(quick=True)
 SMALL = {"dataset": "digits", "layers": "64-16-16-10", "dropout": "0,0.5,0.5", "mode": "inverted"}
-
-
-def some(name, folder, *begins):
-    """Findings from the jobs of a quick run whose keys begin so."""
-    this = experiment(name)
-    jobs = [job for job in this.jobs(QUICK) if job.key.startswith(begins)]
-    results = run_jobs(jobs, folder)
-    assert len(results) == len(jobs)
-    return this.analyse(QUICK, results)
-
-
-def verdicts(findings):
-    """The exact ones by name."""
-    found = {q.name: q.verdict for q in findings.quantities if q.rule == "exact"}
-    return found | {claim.text: claim.verdict for claim in findings.claims if claim.exact}
-
-
-def red(findings):
-    """The names of what must be exact and is not."""
-    return [name for name, verdict in verdicts(findings).items() if verdict == "differs"]
-
-
-def made_up(job, shift=0.0):
-    """A result as a training gives it, without training."""
-    epochs = job.arguments["config"]["epochs"]
-    raw = [0.5 + shift + 0.01 * epoch for epoch in range(epochs)]
-    history = [{"epoch": i + 1, "test_error": 100 * (0.9 - value)} for i, value in enumerate(raw)]
-    probe, followed = raw[-1], raw
-    if "variances" in str(job.arguments["probe"]):
-        one = {"before": 1.0, "after": 2.0, "law": 2.0, "expected": 2.0, "document": 0.5, "error": 0.1}
-        probe, followed = [one, one], [[one, one]] * epochs
-    elif "mean_weights" in job.arguments["probe"]:
-        probe = {"raw": raw[-1], "mean weights": 0.5}
-    return {"history": history, "probe": probe, "followed": followed, "diverged": None, "test": None}
 
 
 # -- quick runs ------------------------------------------------------------------------------------------
@@ -279,87 +240,3 @@ def test_a_single_published_run_is_judged_by_the_spread_of_a_run():
     assert beside_a_run("accuracy", ours, 0.80 + half + 0.006, 2).verdict == "differs"
     assert beside_a_run("accuracy", ours, 0.80 + half + 0.004, 3).verdict == "differs"
     assert beside_a_run("accuracy", ours[:1], 0.8).verdict == "not judged"
-
-
-# -- injected bugs ---------------------------------------------------------------------------------------
-
-
-def test_a_mask_that_drops_d_is_found(tmp_path, monkeypatch):
-    def as_meant(self, shape, rate):
-        return StochasticLayer.draw_keep(self, shape, DropRate.of(self.drop_prob))
-
-    monkeypatch.setattr(NormalMasks, "draw_keep", as_meant)
-    found = red(some("fashion-dropout", tmp_path, "masks"))
-    assert "d = 0.5: drop rate, counted" in found
-    assert "d = 0: scale, counted" in found
-    assert "published mask: drop rate of weights, counted" in red(
-        some("dropconnect", tmp_path / "b", "moments")
-    )
-
-
-def test_a_backward_pass_without_its_mask_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(Dropout, "backward", lambda self, dy: self.saved(dy)[1] * dy)
-    assert "d = 0.5: largest error of dx" in red(some("fashion-dropout", tmp_path / "a", "masks"))
-    assert "scaled StochasticReLU off dropout(relu(x)): dx" in red(
-        some("stochastic-relu", tmp_path / "b", "layers")
-    )
-
-
-def test_a_wrong_initializer_is_found(tmp_path, monkeypatch):
-    call = Normal.__call__
-
-    def wider(self, rng, fans, out):
-        call(self, rng, fans, out)
-        out *= 1.02
-
-    monkeypatch.setattr(Normal, "__call__", wider)
-    assert red(some("fashion-dropout", tmp_path, "beginnings")) == ["from scratch: spread of initial weights"]
-
-
-@pytest.mark.parametrize("scale", [1.0, 1.9])
-def test_a_wrong_scale_is_found(scale, tmp_path, monkeypatch):
-    monkeypatch.setattr(DropRate, "scale", property(lambda self: scale if self.threshold else 1.0))
-    assert len(red(some("activation-variance", tmp_path / "a", "dropout-seed-0"))) == 2
-    assert "StochasticReLU, scaled, on ones: mean" in red(some("stochastic-relu", tmp_path / "b", "layers"))
-
-
-def test_a_weight_decay_that_is_ignored_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(SGD, "decay_of", lambda self, group: 0.0)
-    assert len(red(some("dropout-and-decay", tmp_path, "shrinkage"))) == 1
-
-
-def test_probabilities_at_the_wrong_layers_are_found(tmp_path, monkeypatch):
-    drop_probs = TrainConfig.drop_probs
-    monkeypatch.setattr(TrainConfig, "drop_probs", lambda self: [0.0, *drop_probs(self)[:0:-1]])
-    assert len(red(some("dropout-pairs", tmp_path, *("0.1-0.5-masks", "0.9-0.1-masks")))) == 2
-
-
-def test_an_evaluation_with_raw_weights_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(DropConnect, "_moment_matched", lambda self, x: Linear.forward(self.linear, x))
-    found = red(some("dropconnect", tmp_path, "moments"))
-    assert found == ["evaluation off the mean over all 2⁶ masks", "evaluation off E[relu(N(μ, v))], in σ"]
-
-
-def test_a_wrong_variance_in_evaluation_is_found(tmp_path, monkeypatch):
-    keep = DropRate.keep.fget
-    monkeypatch.setattr(DropRate, "keep", property(lambda self: keep(self) * 0.9))
-    assert len(red(some("dropconnect", tmp_path, "moments"))) == 2
-
-
-def test_a_stochastic_relu_that_scales_when_it_should_not_is_found(tmp_path, monkeypatch):
-    begin = StochasticReLU.__init__
-    monkeypatch.setattr(
-        StochasticReLU,
-        "__init__",
-        lambda self, *args, **options: begin(self, *args, **(options | {"scaled": True})),
-    )
-    assert "StochasticReLU, published, on ones: mean" in red(some("stochastic-relu", tmp_path, "layers"))
-
-
-def test_a_longer_run_that_begins_otherwise_is_found():
-    this = experiment("dropout-epochs")
-    jobs = {job.key: job for job in this.jobs(QUICK)}
-    results = {key: made_up(jobs[key]) for key in ("short", "dropout-seed-0")}
-    assert red(this.analyse(QUICK, results)) == []
-    results["short"] = made_up(jobs["short"], 1e-9)
-    assert len(red(this.analyse(QUICK, results))) == 1
