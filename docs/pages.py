@@ -3,6 +3,7 @@
 - results/NAME/results.json and *.png: what a run left, taken by `python -m docs add FOLDER`
 - answers/NAME.md.j2: the answer in words, whose numbers are asked for by name (see `Found`)
 - page.md.j2 and index.md.j2: what all pages share, and the index
+- part.md.j2: instead of an answer that cannot be given before all jobs have run
 """
 
 import json
@@ -64,8 +65,8 @@ def render(results: Json, size: int) -> str:
         size: that file's, in bytes.
 
     Raises:
-        ExperimentError: if its answer refers to a number that is not there, or does not say why a published
-            number differs.
+        ExperimentError: if its answer refers to a number that is not there though all jobs have run, or does
+            not say why a published number differs.
     """
     try:
         template, context = _answer(results)
@@ -245,7 +246,14 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     path = f"answers/{results['experiment']}.md.j2"
     if not (HERE / path).exists():
         raise ExperimentError(f"write docs/{path}, as its neighbours are, with the answer in words")
-    return environment().get_template(path), context
+    made = environment()
+    template = made.get_template(path)
+    if results["missing"]:
+        try:
+            template.render(context, size=0)
+        except (ExperimentError, TemplateError):
+            template = made.get_template("part.md.j2")
+    return template, context
 
 
 def _block(template: Any, name: str, context: Mapping[str, Any]) -> str:

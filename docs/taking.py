@@ -24,7 +24,7 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
 
     Raises:
         ExperimentError: if it is no such run, a job of it failed, a file of it is missing, it is in `results`
-            already, or its page cannot be written; nothing is changed then.
+            already, it lacks a job that the page has, or its page cannot be written; nothing is changed then.
     """
     try:
         found = json.loads((run / "results.json").read_text(encoding="utf-8"))
@@ -48,10 +48,11 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
         renewed = f"minidrop reproduce {name} --out {run}"
         raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
     found = _without(found, "data_dir")  # where somebody's data were
-    if (before := _before(folder)) and "again" in before:
-        found["again"] = before["again"]
+    if before := _before(folder):
+        _keeps(found, before, run)
+        found |= {key: before[key] for key in ("again",) if key in before}
     text = json_text(found)
-    _renders(found, text, run)
+    render(found, len(text.encode()))
     files = {f"{drawing['name']}.png": run / f"{drawing['name']}.png" for drawing in found["drawings"]}
     for path in files.values():
         if not path.is_file():
@@ -83,19 +84,15 @@ def restore(name: str, run: Path, results: Path = RESULTS) -> list[str]:
     return put_back(experiment(name), Plan(**found["plan"]), run, jobs)
 
 
-def _renders(found: Json, text: str, run: Path) -> None:
-    """Refuse what cannot be answered; what is only a part, with what finishes it."""
-    try:
-        render(found, len(text.encode()))
-    except ExperimentError as error:
-        if not found["missing"]:
-            raise
-        which = ", ".join(found["missing"][:3]) + (", ..." if len(found["missing"]) > 3 else "")
-        left = counted_jobs(len(found["missing"]))
+def _keeps(found: Json, before: Json, run: Path) -> None:
+    """Refuse a run in part that lacks what is there."""
+    there = [key for key, record in before["jobs"].items() if record["result"] is not None]
+    if lost := [key for key in there if key in found["missing"]]:
         raise ExperimentError(
-            f"{run} is a part that has no page: {left} still to be run ({which}); "
-            f"`{found['command']} --out {run}` runs them; without them {error}"
-        ) from error
+            f"{run} lacks {counted_jobs(len(lost))} of the page that is there ({', '.join(lost[:3])}): "
+            f"`python -m docs restore {before['experiment']} {run}` puts them into it, and "
+            f"`{found['command']} --out {run}` analyses all"
+        )
 
 
 def _take_again(found: Json, folder: Path) -> Path:

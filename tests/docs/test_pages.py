@@ -17,6 +17,10 @@ from minidrop.experiments.reproduce import json_text, said
 from minidrop.experiments.runner import finished
 
 FOLDERS = pages.folders(pages.RESULTS)
+#: those of more than one job
+SEVERAL = [
+    folder for folder in FOLDERS if len(json.loads((folder / "results.json").read_text("utf-8"))["jobs"]) > 1
+]
 
 
 def checked(results):
@@ -76,6 +80,20 @@ def test_what_a_page_says_is_what_the_jobs_say_by_the_analysis_of_now(folder, tm
     assert set(results["jobs"]) == {job.key for job in jobs}
     found = said(this.analyse(plan, {key: record["result"] for key, record in records.items()}))
     assert_same(json.loads(json_text(found)), {key: results[key] for key in found})
+
+
+@pytest.mark.parametrize("kept", [slice(0, 1), slice(0, None, 2), slice(1, None, 2)], ids=str)
+@pytest.mark.parametrize("folder", SEVERAL, ids=lambda folder: folder.name)
+def test_what_has_been_run_in_part_can_be_written_down(folder, kept):
+    """Whichever jobs have been run: the first, or every second one."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results["missing"] = [key for key in results["jobs"] if key not in list(results["jobs"])[kept]]
+    for key in results["missing"]:
+        results["jobs"][key]["result"] = None
+    ran = {key: record["result"] for key, record in results["jobs"].items() if record["result"] is not None}
+    results |= json.loads(json_text(said(experiment(folder.name).analyse(Plan(**results["plan"]), ran))))
+    text = " ".join(pages.render(results, 0).split())
+    assert f"**Not all of it has been run**: {results['missing'][0]}" in text
 
 
 def assert_same(found, expected):

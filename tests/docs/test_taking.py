@@ -31,8 +31,8 @@ def made(tmp_path_factory):
 def answer(tmp_path, monkeypatch):
     """The answer's template of the run that is made up."""
     (tmp_path / "docs" / "answers").mkdir(parents=True)
-    for name in ("page.md.j2", "index.md.j2"):
-        shutil.copy(pages.HERE / name, tmp_path / "docs")
+    for shared in pages.HERE.glob("*.md.j2"):
+        shutil.copy(shared, tmp_path / "docs")
     monkeypatch.setattr(pages, "HERE", tmp_path / "docs")
     path = tmp_path / "docs" / "answers" / "golden-dropout.md.j2"
     path.write_text('{% extends "page.md.j2" %}{% block answer %}{{ q("mean of").text() }}{% endblock %}')
@@ -71,18 +71,31 @@ def test_a_run_in_part_says_what_is_missing(results, run):
     assert text.splitlines()[6].startswith("1.25")  # of 0.5, the mean of what has run, and 2
 
 
-def test_a_run_in_part_that_has_no_answer_yet_says_what_finishes_it(results, run, answer):
-    before = {path: path.read_bytes() for path in results.rglob("*.*")}
+def test_a_run_in_part_that_has_no_answer_yet_says_what_is_left_and_how(results, run, answer):
     answer.write_text('{% extends "page.md.j2" %}{% block answer %}{{ q("2²").text() }}{% endblock %}')
-    command = f"`minidrop reproduce squares --out {run}`"
+    text = " ".join(pages.page(taking.take(run, results)).split())
+    assert "Not answered yet: 1 of 3 jobs are still to be run. **Not all of it has been run**: x=2 is" in text
+    assert "`python -m docs restore golden-dropout` and the command below run them" in text
+    assert "| mean of the squares | 1.5000 | 1.2500" in text
+    shutil.rmtree(results / "ravine")
+    assert "| Not answered yet: 1 of 3 jobs are still to be run. | " in pages.index(results)
+
+
+def test_a_run_in_part_takes_no_finished_job_away(results, run):
+    folder = taking.take(run, results)
+    before = (folder / "results.json").read_bytes()
+
+    def other_part(values):
+        values["missing"].append("x=1")
+        values["jobs"]["x=1"]["result"] = None
+
+    changed(run, other_part)
     expected = (
-        f"{run} is a part that has no page: 1 job still to be run (x=2); {command} runs them; "
-        "without them golden-dropout has no quantity '2²'"
+        f"{run} lacks 1 job of the page that is there (x=1): `python -m docs restore golden-dropout {run}`"
     )
-    with pytest.raises(ExperimentError) as refused:
+    with pytest.raises(ExperimentError, match=re.escape(expected)):
         taking.take(run, results)
-    assert str(refused.value) == expected
-    assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
+    assert (folder / "results.json").read_bytes() == before
 
 
 def again(values, **changes):
@@ -246,6 +259,7 @@ def test_hintons_nets_have_a_page_when_only_some_of_them_are_trained(only, tmp_p
     ],
 )
 def test_an_answer_that_cannot_be_given_leaves_everything_as_it_was(asked, message, results, run, answer):
+    changed(run, lambda values: values.update(missing=[]))
     before = {path: path.read_bytes() for path in results.rglob("*.*")}
     answer.write_text(f'{{% extends "page.md.j2" %}}{{% block answer %}}{asked}{{% endblock %}}')
     with pytest.raises(ExperimentError, match=message):
