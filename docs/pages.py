@@ -84,7 +84,7 @@ def index(results: Path) -> str:
     for folder in folders(results):
         found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         template, context = _answer(found)
-        part = f"; {len(found['missing'])} jobs are missing" if found["missing"] else ""
+        part = f"; {counted_jobs(len(found['missing']))} missing" if found["missing"] else ""
         answers[folder.name] = (_block(template, "answer", context), context["verdicts"] + part)
     groups: dict[str, list[Sequence[str]]] = {}
     for name in NAMES:

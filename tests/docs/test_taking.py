@@ -243,7 +243,7 @@ def test_hintons_nets_have_a_page_when_only_some_of_them_are_trained(only, tmp_p
     }
     assert {reading for reading, begin in begins.items() if begin in text} == trained
     assert text.count("errors fall with hidden dropout") == len(trained)  # no claim on what is not there
-    assert re.search(r"published not judged; .*; \d+ jobs are missing", pages.index(tmp_path))
+    assert re.search(r"published not judged; .*; \d+ jobs missing", pages.index(tmp_path))
     ends = {"relu-none-*": "129.0 ± 2.5 (no dropout)", "published-both-seed-0": "128.0 (hidden + input)"}
     assert ends.get(only, "") in text
     assert f"seeds {'0' if len(jobs) == 1 else '0 to 2'};" in text
