@@ -162,7 +162,8 @@ def extent(results: Json) -> str:
     if not configs:
         return counted_jobs(len(records))
     epochs, seeds = (sorted({config[key] for config in configs}) for key in ("epochs", "seed"))
-    text = f"{len(configs)} trainings of {_listed(epochs)} epochs, seeds {_listed(seeds)}"
+    kind = "seed" if len(seeds) == 1 else "seeds"
+    text = f"{len(configs)} trainings of {_listed(epochs)} epochs, {kind} {_listed(seeds)}"
     others = len(records) - len(configs)
     return f"{text}, and {counted_jobs(others, 'other ')}" if others else text
 
@@ -170,6 +171,17 @@ def extent(results: Json) -> str:
 def machine(record: Json, results: Json) -> str:
     """What a job ran on; if an older version did not write it down, what its analysis did."""
     return record.get("machine") or in_short(results["versions"])
+
+
+def unfinished(missing: Sequence[str], shown: int = 6) -> str:
+    """Which jobs are missing, some of them by name.
+
+    >>> unfinished(["a"]), unfinished(["a", "b", "c", "d"], shown=2)
+    ('a is', 'a, b and 2 more are')
+    """
+    more = len(missing) - shown
+    names = ", ".join(missing[:shown]) + (f" and {more} more" if more > 0 else "")
+    return f"{names} {'is' if len(missing) == 1 else 'are'}"
 
 
 def counted_jobs(count: int, which: str = "") -> str:
@@ -266,7 +278,10 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    functions: tuple[Callable[..., Any], ...] = (table, numbers, claimed, checked, lasting, median, told)
+    functions: tuple[Callable[..., Any], ...] = (
+        *(table, numbers, claimed, checked, lasting, median, told),
+        unfinished,
+    )
     made.globals |= {function.__name__: function for function in functions}
     made.filters["number"] = number
     return made

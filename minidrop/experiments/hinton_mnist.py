@@ -13,12 +13,12 @@ pass it.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
+from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result
 from minidrop.experiments.figures import COLOURS, label, panels
-from minidrop.experiments.hinton import LOGISTIC, PAPER, RELU, Study, Variant, legend_below, log_errors
+from minidrop.experiments.hinton import LOGISTIC, PAPER, RELU, Runs, Study, Variant, legend_below, log_errors
 from minidrop.experiments.hinton_exact import beginning, of_the_beginning, updates
 from minidrop.experiments.training_job import curve, training
-from minidrop.experiments.verdicts import Claim, Quantity
+from minidrop.experiments.verdicts import Claim, Quantity, ordered, signed
 
 #: which inputs lose units, and the paper's errors of 10,000 after 3000 epochs: 160 is the best of others
 #: without dropout; 130 and 110 are its "about 130" and "about 110"
@@ -27,6 +27,7 @@ DROPOUT = {
     "hidden": ("hidden", "0,0.5,0.5", 130),
     "both": ("hidden + input", "0.2,0.5,0.5", 110),
 }
+UNITS = {"none": "none", "hidden": "hidden units", "both": "hidden units and inputs"}
 READINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("ReLU", RELU),
     "logistic": ("logistic", LOGISTIC),
@@ -77,35 +78,34 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     """Exact parts, errors beside the published ones, the paper's ordering, and where the curves cross."""
     runs = STUDY.runs(plan, results)
     published = {f"{reading}-{drop}": DROPOUT[drop][2] for reading in READINGS for drop in DROPOUT}
-    claims, crossings = [], []
-    for reading, (title, _) in READINGS.items():
-        none, hidden, both = (f"{reading}-{drop}" for drop in DROPOUT)
-        order = f"after {runs.epochs} epochs already, errors fall with hidden dropout, and again with input"
-        if any(map(runs.of, (none, hidden, both))):
-            claims.append(runs.fewer(f"{title}: {order} dropout", (none, hidden, both)))
-        for name, other in ((hidden, none), (both, none), (both, hidden)):
-            if runs.of(name) and runs.of(other):
-                variants = STUDY.variants
-                where = runs.crossing(name, other) or f"not within {runs.epochs}"
-                crossings.append((variants[name].label, variants[other].label, where))
+    claims = [
+        claim
+        for reading in READINGS
+        for drop, other in (("hidden", "none"), ("both", "none"), ("both", "hidden"))
+        if (claim := fewer(runs, reading, drop, other)) is not None
+    ]
     limited = [f"{reading}-{drop}" for reading in ("relu", "logistic") for drop in ("hidden", "both")]
     return Findings(
         [*exact(results), *runs.quantities(published)],
         [*exact_claims(results), runs.within_limit(limited, 15**0.5), *claims],
-        [
-            runs.table(),
-            Table(
-                "From which epoch on a training has fewer errors than another",
-                ("training", "than", "epoch"),
-                crossings,
-            ),
-        ],
+        [runs.table()],
         [Drawing("errors", caption(runs.size), draw(plan, runs))],
         runs.notes(
             f"Published: 160, 130 and 110 errors of 10,000 after 3000 epochs; here {runs.epochs}, which "
             "cannot be judged by them."
         ),
     )
+
+
+def fewer(runs: Runs, reading: str, drop: str, other: str) -> Claim | None:
+    """The claim that one dropout has fewer errors than another, and from when on; None without runs."""
+    name, than = f"{reading}-{drop}", f"{reading}-{other}"
+    if not (runs.of(name) and runs.of(than)):
+        return None
+    gaps, since = runs.gaps(than, name), runs.crossing(name, than)
+    lasting = "not to the end on average" if since is None else f"on average from epoch {since} on"
+    text = f"{READINGS[reading][0]}: dropout of {UNITS[drop]} has fewer errors than {UNITS[other]}"
+    return ordered(text, gaps, detail=f"by {signed(gaps, 1)} after {runs.epochs} epochs; {lasting}")
 
 
 def exact(results: Mapping[str, Result]) -> list[Quantity]:
@@ -146,10 +146,12 @@ def caption(size: int) -> str:
     )
 
 
-def draw(plan: Plan, runs: Any) -> Any:
-    """Errors against the epoch, a panel for each reading."""
-    figure, axes = panels(1, len(READINGS), height=3.8, sharey=True)
-    for axis, (reading, (title, changes)) in zip(axes.flat, READINGS.items(), strict=True):
+def draw(plan: Plan, runs: Runs) -> Any:
+    """Errors against the epoch, a panel for each reading of which there are runs."""
+    shown = [name for name in READINGS if any(runs.of(f"{name}-{drop}") for drop in DROPOUT)] or [*READINGS]
+    figure, axes = panels(1, len(shown), height=3.8, sharey=True)
+    for axis, reading in zip(axes.flat, shown, strict=True):
+        title, changes = READINGS[reading]
         names = [f"{reading}-{drop}" for drop in DROPOUT]
         runs.draw(axis, "test_errors", names, [what for what, _, _ in DROPOUT.values()])
         for (_, _, errors), colour in zip(DROPOUT.values(), COLOURS, strict=False):

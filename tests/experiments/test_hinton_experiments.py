@@ -108,7 +108,7 @@ def test_errors_stand_beside_those_of_3000_epochs_unjudged(outcomes):
     findings = outcomes("hinton-mnist").findings
     published = [q.published for q in findings.quantities if q.rule != "exact"]
     assert published == [160, 130, 110] * 3
-    assert [len(claim.detail) > 0 for claim in findings.claims if not claim.exact] == [True] * 3
+    assert [len(claim.detail) > 0 for claim in findings.claims if not claim.exact] == [True] * 9
 
 
 def test_the_gap_of_dampened_sgd_is_nine_and_one(outcomes):
@@ -152,6 +152,25 @@ def test_the_epoch_from_which_on_a_variant_is_better():
     assert runs.fewer("text", ("a", "b")).holds is False
     assert runs.fewer("text", ("a", "a")).holds is None
     assert study.runs(QUICK, {}).fewer("text", ("a", "b")).holds is None
+
+
+def test_the_claim_says_by_how_much_errors_are_fewer_and_from_when_on():
+    def run(*errors):
+        history = [{"test_errors": n, "train_loss": 1.0, "largest_row_norm": 1.0} for n in errors]
+        return {"history": history, "test": {"size": 360}, "diverged": None}
+
+    runs = hinton_mnist.STUDY.runs(
+        Plan(seeds=2),
+        {
+            **{"relu-none-seed-0": run(5, 9, 8), "relu-none-seed-1": run(5, 9, 8)},
+            **{"relu-both-seed-0": run(6, 4, 5), "relu-both-seed-1": run(6, 4, 5)},
+        },
+    )
+    claim = hinton_mnist.fewer(runs, "relu", "both", "none")
+    assert (claim.holds, claim.detail) == (True, "by +3.0 ± 0.0 after 3 epochs; on average from epoch 2 on")
+    claim = hinton_mnist.fewer(runs, "relu", "none", "both")
+    assert (claim.holds, claim.detail) == (False, "by -3.0 ± 0.0 after 3 epochs; not to the end on average")
+    assert hinton_mnist.fewer(runs, "relu", "hidden", "none") is None
 
 
 def test_the_table_has_milestones_on_the_way_to_200_epochs():
