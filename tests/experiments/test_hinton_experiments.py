@@ -159,13 +159,9 @@ def test_the_claim_says_by_how_much_errors_are_fewer_and_from_when_on():
         history = [{"test_errors": n, "train_loss": 1.0, "largest_row_norm": 1.0} for n in errors]
         return {"history": history, "test": {"size": 360}, "diverged": None}
 
-    runs = hinton_mnist.STUDY.runs(
-        Plan(seeds=2),
-        {
-            **{"relu-none-seed-0": run(5, 9, 8), "relu-none-seed-1": run(5, 9, 8)},
-            **{"relu-both-seed-0": run(6, 4, 5), "relu-both-seed-1": run(6, 4, 5)},
-        },
-    )
+    errors = {"none": (5, 9, 8), "both": (6, 4, 5)}
+    made = {f"relu-{drop}-seed-{seed}": run(*errors[drop]) for drop in errors for seed in range(2)}
+    runs = hinton_mnist.STUDY.runs(Plan(seeds=2), made)
     claim = hinton_mnist.fewer(runs, "relu", "both", "none")
     assert (claim.holds, claim.detail) == (True, "by +3.0 ± 0.0 after 3 epochs; on average from epoch 2 on")
     claim = hinton_mnist.fewer(runs, "relu", "none", "both")
