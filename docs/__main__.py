@@ -34,8 +34,8 @@ def restore(
 ) -> None:
     """Make the run's folder of a page again, for `minidrop reproduce` to go on with or to analyse anew."""
     folder = folder or Path("runs/reproduce") / name
-    new = back(name, folder)
-    typer.echo(f"{counted_jobs(len(new))} put into {folder}, of which `minidrop reproduce` runs what is left")
+    new, command = back(name, folder)
+    typer.echo(f"{counted_jobs(len(new))} put into {folder}; `{command}` goes on with it")
 
 
 @app.command()

@@ -66,8 +66,10 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     return folder
 
 
-def restore(name: str, run: Path, results: Path = RESULTS) -> list[str]:
-    """Write the finished jobs of a page into the folder of a run; the keys of those that it did not have.
+def restore(name: str, run: Path, results: Path = RESULTS) -> tuple[list[str], str]:
+    """Write the finished jobs of a page into the folder of a run.
+
+    Returns the keys of those that it did not have, and the command that goes on with it.
 
     Raises:
         ExperimentError: if there is no such page.
@@ -81,7 +83,8 @@ def restore(name: str, run: Path, results: Path = RESULTS) -> list[str]:
         for key, record in found["jobs"].items()
         if record["result"] is not None
     }
-    return put_back(experiment(name), Plan(**found["plan"]), run, jobs)
+    new = put_back(experiment(name), Plan(**found["plan"]), run, jobs)
+    return new, f"{found['command']} --out {run}"
 
 
 def _keeps(found: Json, before: Json, run: Path) -> None:
