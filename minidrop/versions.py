@@ -64,10 +64,12 @@ def commit() -> str:
 def in_short(found: Mapping[str, str] | None = None) -> str:
     """What numbers and times depend on, in a line, of `versions()` or of what that was elsewhere.
 
-    >>> in_short({"threads": "2 processors", "python": "3.11.7", "numpy": "2.4.6", "blas": "OpenBLAS"})
-    '2 processors, with Python 3.11.7, NumPy 2.4.6 and BLAS OpenBLAS'
+    >>> threads = "2 processors, 1 thread, OMP_NUM_THREADS=1"
+    >>> in_short({"threads": threads, "python": "3.11.7", "numpy": "2.4.6", "blas": "OpenBLAS"})
+    '2 processors, 1 thread, with Python 3.11.7, NumPy 2.4.6 and BLAS OpenBLAS'
     """
-    found = versions() if found is None else found
+    found = dict(versions() if found is None else found)
+    found["threads"] = ", ".join(found["threads"].split(", ")[:2])  # how many, and not what limits them
     return "{threads}, with Python {python}, NumPy {numpy} and BLAS {blas}".format_map(found)
 
 
@@ -85,7 +87,8 @@ def threads() -> str:
     """How many processors there are for this process, and what limits the threads on them."""
     limits = [f"{name}={os.environ[name]}" for name in THREAD_VARIABLES if name in os.environ]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ", ".join((f"{usable} processors", f"{available()} threads", *limits))
+    number = available()
+    return ", ".join((f"{usable} processors", f"{number} thread{'s' * (number > 1)}", *limits))
 
 
 def backends() -> dict[str, str]:

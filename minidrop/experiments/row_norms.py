@@ -23,13 +23,17 @@ CAPTION = (
 
 
 def row_norms(run: Run) -> list[list[float]]:
-    """The lengths of the hidden units' incoming weights at the end of a run, a list for each hidden layer."""
+    """The lengths of the hidden units' incoming weights at the end of a run, a list for each hidden layer.
+
+    Of float32 with its own digits, which are half of those of the same number in float64.
+    """
     parameters = run.model.parameters()
     backend = parameters.backend
     squared = [
         backend.squared_row_norms(parameters[name].value) for name in weight_matrices(parameters, "hidden")
     ]
-    return [np.sqrt(backend.to_host(rows)).tolist() for rows in squared]
+    found = [np.sqrt(backend.to_host(rows)) for rows in squared]
+    return [[float(str(length)) for length in lengths] for lengths in found]
 
 
 def lengths(runs: Runs, name: str, layer: int) -> Any:
