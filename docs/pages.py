@@ -250,6 +250,7 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
         "times": [record["seconds"] for record in results["jobs"].values() if record["seconds"]],
         "verdicts": verdicts(found),
         "extent": extent(results),
+        "unfinished": results["missing"] and unfinished(results["missing"]),
         "commits": commits,
         "machines": sorted({machine(record, results) for record in ran}),
         "again": told_again(results),
@@ -278,10 +279,7 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    functions: tuple[Callable[..., Any], ...] = (
-        *(table, numbers, claimed, checked, lasting, median, told),
-        unfinished,
-    )
+    functions: tuple[Callable[..., Any], ...] = (table, numbers, claimed, checked, lasting, median, told)
     made.globals |= {function.__name__: function for function in functions}
     made.filters["number"] = number
     return made

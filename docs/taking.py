@@ -50,7 +50,8 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     found = _without(found, "data_dir")  # where somebody's data were
     if before := _before(folder):
         _keeps(found, before, run)
-        found |= {key: before[key] for key in ("again",) if key in before}
+        if "again" in before:
+            found["again"] = before["again"]
     text = json_text(found)
     render(found, len(text.encode()))
     files = {f"{drawing['name']}.png": run / f"{drawing['name']}.png" for drawing in found["drawings"]}

@@ -66,7 +66,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         [runs.table(), lengths_table(runs)],
         [
             Drawing("errors", "Mean over seeds with its 95 % interval.", draw(plan, runs)),
-            histograms(runs, {"ReLU": {name: one.label for name, one in STUDY.variants.items()}}),
+            histograms(runs, {"ReLU": STUDY.labels}),
         ],
         runs.notes("Adam's best learning rate is chosen by the test errors themselves, in Adam's favour."),
     )

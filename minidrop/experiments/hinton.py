@@ -73,6 +73,11 @@ class Study:
     quick: Mapping[str, Any] = field(default_factory=dict)
     asked: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """What figures call each variant."""
+        return {name: variant.label for name, variant in self.variants.items()}
+
     def jobs(self, plan: Plan) -> list[Job]:
         """One training for each seed and variant, all variants of the first seed first."""
         return [
