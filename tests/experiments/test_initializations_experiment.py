@@ -1,29 +1,42 @@
 """004-1 to 7, quickly; and that a wrong initializer, layer, loss or probe turns red."""
 
 import json
+from functools import partial
 from math import sqrt
 
 import numpy as np
 import pytest
 from tolerances import FLOAT64_ROUNDING, STANDARD_ERRORS
+from tutorial_helpers import QUICK, what_differs
 
 import minidrop as md
 from minidrop import probes
 from minidrop.backends.base import Backend
 from minidrop.config import TrainConfig
 from minidrop.experiments import Plan, experiment
+from minidrop.experiments import initializations as module
 from minidrop.experiments.network_theory import expected_variances, variance_law
 from minidrop.experiments.reproduce import reproduce
 from minidrop.experiments.tutorial_network import HIDDEN, SETTINGS, kaiming, network
 from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED
 from minidrop.initializers import Fans, draw
 
-QUICK = Plan(quick=True)
-
 
 @pytest.fixture(scope="module")
 def initializations(tmp_path_factory):
     return reproduce(experiment("initializations"), QUICK, tmp_path_factory.mktemp("initializations"))
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Let the analysis draw nothing, which takes most of its time."""
+    monkeypatch.setattr(module, "drawings", lambda *_: [])
+
+
+@pytest.fixture
+def judge(tmp_path, without_figures):
+    """What differs in the analysis of some jobs."""
+    return partial(what_differs, tmp_path)
 
 
 def test_initializations_quickly(initializations):

@@ -1,22 +1,34 @@
 """004-8, quickly; and that a wrong update turns red."""
 
 import json
+from functools import partial
 
 import pytest
 from tolerances import FLOAT64_ROUNDING
+from tutorial_helpers import QUICK, what_differs
 
 import minidrop as md
-from minidrop.experiments import Plan, experiment
+from minidrop.experiments import Plan, experiment, optimizers_compared
 from minidrop.experiments.reproduce import reproduce
 from minidrop.experiments.tutorial_optimizers import CONTESTANTS, by_hand, path
 from minidrop.experiments.verdicts import AGREES, NOT_JUDGED, OPEN
-
-QUICK = Plan(quick=True)
 
 
 @pytest.fixture(scope="module")
 def optimizers(tmp_path_factory):
     return reproduce(experiment("optimizers-compared"), QUICK, tmp_path_factory.mktemp("optimizers"))
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Let the analysis draw nothing, which takes most of its time."""
+    monkeypatch.setattr(optimizers_compared, "_inflation", lambda *_: None)
+
+
+@pytest.fixture
+def judge(tmp_path, without_figures):
+    """What differs in the analysis of some jobs."""
+    return partial(what_differs, tmp_path)
 
 
 def test_optimizers_quickly(optimizers):
