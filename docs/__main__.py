@@ -35,7 +35,7 @@ def restore(
     """Make the run's folder of a page again, for `minidrop reproduce` to go on with or to analyse anew."""
     folder = folder or Path("runs/reproduce") / name
     new, command = back(name, folder)
-    typer.echo(f"{counted_jobs(len(new))} put into {folder}; `{command}` goes on with it")
+    typer.echo(f"{counted_jobs(len(new))} put into {folder}; `{command}` runs what is left, and analyses all")
 
 
 @app.command()

@@ -97,7 +97,7 @@ def index(results: Path) -> str:
 
 
 def wrapped(text: str) -> str:
-    """Each paragraph in lines of 110 characters, but for headings, tables, pictures, lists and HTML."""
+    """Each paragraph in lines of 110 characters, but for headings, tables, pictures and HTML."""
     paragraphs = [part.strip() for part in text.split("\n\n") if part.strip()]
     lines = [p if p[0] in "#|!<" else "\n".join(wrap(p, 110, break_on_hyphens=False)) for p in paragraphs]
     return "\n\n".join(lines) + "\n"
@@ -237,6 +237,7 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     if sum(map(len, (quantities, claims, *checks))) > ROWS:
         checks = [], []
     ran = [record for record in results["jobs"].values() if record["result"] is not None]
+    trainings = [record for record in ran if "history" in record["result"]]
     commits = sorted({record["commit"] for record in ran if record["commit"]})
     context: dict[str, Any] = {
         "results": results,
@@ -247,7 +248,7 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
         "own_agree": [one for one in own if one.verdict == AGREES],
         "rules": rules_of(quantities),
         "differing": [q for q in found.quantities if q.verdict == DIFFERS],
-        "times": [record["seconds"] for record in results["jobs"].values() if record["seconds"]],
+        "times": [record["seconds"] for record in trainings or ran if record["seconds"]],
         "verdicts": verdicts(found),
         "extent": extent(results),
         "unfinished": results["missing"] and unfinished(results["missing"]),

@@ -6,6 +6,7 @@
 import json
 import shutil
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from docs.again import attached
@@ -39,13 +40,15 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
             f"{run} is where its page is: add the run's own folder, or write pages by refresh"
         )
     for record in found["jobs"].values():
+        if record["result"] is None:
+            continue
         if record["commit"] in (None, "unknown"):
             record["commit"] = commit
         record["machine"] = machine(record, found)
     if found["plan"].get("first_seed"):
         return _take_again(found, folder)
     if "drawings" not in found:
-        renewed = f"minidrop reproduce {name} --out {run}"
+        renewed = f"`minidrop reproduce {name} --out {quote(str(run))}`"
         raise ExperimentError(f"{run} is of an older version: {renewed} analyses it anew")
     found = _without(found, "data_dir")  # where somebody's data were
     if before := _before(folder):
@@ -57,7 +60,9 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     files = {f"{drawing['name']}.png": run / f"{drawing['name']}.png" for drawing in found["drawings"]}
     for path in files.values():
         if not path.is_file():
-            raise ExperimentError(f"{path} is missing: `{found['command']} --out {run}` draws it again")
+            raise ExperimentError(
+                f"{path} is missing: `{found['command']} --out {quote(str(run))}` draws it again"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
@@ -70,7 +75,7 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
 def restore(name: str, run: Path, results: Path = RESULTS) -> tuple[list[str], str]:
     """Write the finished jobs of a page into the folder of a run.
 
-    Returns the keys of those that it did not have, and the command that goes on with it.
+    Returns the keys of those that it did not have, and the command that runs the others and analyses all.
 
     Raises:
         ExperimentError: if there is no such page.
@@ -85,7 +90,7 @@ def restore(name: str, run: Path, results: Path = RESULTS) -> tuple[list[str], s
         if record["result"] is not None
     }
     new = put_back(experiment(name), Plan(**found["plan"]), run, jobs)
-    return new, f"{found['command']} --out {run}"
+    return new, f"{found['command']} --out {quote(str(run))}"
 
 
 def _keeps(found: Json, before: Json, run: Path) -> None:
@@ -94,8 +99,7 @@ def _keeps(found: Json, before: Json, run: Path) -> None:
     if lost := [key for key in there if key in found["missing"]]:
         raise ExperimentError(
             f"{run} lacks {counted_jobs(len(lost))} of the page that is there ({', '.join(lost[:3])}): "
-            f"`python -m docs restore {before['experiment']} {run}` puts them into it, and "
-            f"`{found['command']} --out {run}` analyses all"
+            f"`python -m docs restore {before['experiment']} {quote(str(run))}` puts them into it"
         )
 
 

@@ -62,29 +62,33 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         exact.append(Quantity(text, found["first"], 1.0, "exact", 1e-5, 6))
     return Findings(
         [*exact, *runs.quantities()],
-        [same_results(runs), runs.within_limit(list(STUDY.variants), 15**0.5)],
+        [
+            same_results(runs, "dampened", "SGD with dampening"),
+            same_results(runs, "paper", "the paper's update"),
+            runs.within_limit(list(STUDY.variants), 15**0.5),
+        ],
         [runs.table(), lengths_table(runs)],
         [
             Drawing("errors", "Mean over seeds with its 95 % interval.", draw(plan, runs)),
-            histograms(runs, {"ReLU": STUDY.labels}),
+            histograms(runs, {"ReLU": STUDY.labels}, ["dampened"]),
         ],
         runs.notes("Adam's best learning rate is chosen by the test errors themselves, in Adam's favour."),
     )
 
 
-def same_results(runs: Runs) -> Claim:
-    """The claim that Adam at its best has the errors of SGD with dampening, by differences seed by seed."""
-    text = "Adam at its best learning rate gives the results of SGD with dampening"
+def same_results(runs: Runs, name: str, what: str) -> Claim:
+    """The claim that Adam at its best has the errors of another update, by differences seed by seed."""
     best = runs.best([f"adam-{rate:g}" for rate in RATES])
-    gaps = runs.gaps(best, "dampened")
-    return alike(text, gaps, f"{STUDY.variants[best].label}: {signed(gaps, 1)} errors, seed by seed")
+    gaps = runs.gaps(best, name)
+    text = f"Adam at its best learning rate gives the results of {what}"
+    return alike(text, gaps, f"{STUDY.labels[best]}: {signed(gaps, 1)} errors, seed by seed")
 
 
 def draw(plan: Plan, runs: Runs) -> Any:
     """Test errors and training loss against the epoch."""
     figure, axes = panels(1, 2, height=3.8)
     for axis, key in zip(axes.flat, ("test_errors", "train_loss"), strict=True):
-        runs.draw(axis, key, list(STUDY.variants))
+        runs.draw(axis, key, list(STUDY.variants), dashed=["dampened"])  # which lies on the paper's
     label(axes[0, 0], "epoch", f"test errors of {runs.size}", epochs=True, legend=False)
     log_errors(axes[0, 0], plan)
     label(axes[0, 1], "epoch", "training loss [nats]", epochs=True, legend=False)

@@ -40,7 +40,7 @@ PIXELS = ("scaled", "raw")
 ONE_MORE_RUN = (
     "within the 95 % interval of one more run of ours, as it is of one run, give or take its rounding"
 )
-#: accuracies on raw pixels after ten epochs in one setting, of which the document prints several single runs
+#: accuracies on raw pixels after ten epochs in one setting: single runs that the document shows
 PRINTED = {
     "dropout 0.5": {"fashion-dropout": 0.780, "dropout-epochs": 0.798, "dropout-and-decay": 0.809},
     "no dropout": {"dropout-epochs": 0.814, "dropout-and-decay": 0.797},
@@ -211,13 +211,13 @@ def printed_runs() -> str:
     """A note on `PRINTED`, for the experiments that stand beside one of its numbers.
 
     >>> print(printed_runs())
-    The document prints several single runs of one setting, on raw pixels after ten epochs: dropout 0.5 has
-    0.78, 0.798 and 0.809, no dropout has 0.814 and 0.797. Their spread is part of what each is worth.
+    The document shows several single runs of one setting, on raw pixels after ten epochs: dropout
+    0.5 has 0.78, 0.798 and 0.809, no dropout has 0.814 and 0.797. Their spread is part of what each is worth.
     """
     runs = {name: [f"{value:g}" for value in found.values()] for name, found in PRINTED.items()}
     told = [f"{name} has {', '.join(most)} and {last}" for name, (*most, last) in runs.items()]
     return (
-        "The document prints several single runs of one setting, on raw pixels after ten epochs: "
+        "The document shows several single runs of one setting, on raw pixels after ten epochs: "
         f"{', '.join(told)}. Their spread is part of what each is worth."
     )
 

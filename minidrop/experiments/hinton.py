@@ -246,7 +246,7 @@ class Runs:
 def log_errors(axes: Any, plan: Plan) -> None:
     """Let an axis of errors be logarithmic, with plain numbers at its ticks; a full run's top is cut off.
 
-    What matters there is between 100 and 200 errors, and all begin at some thousands.
+    What matters there is between 100 and 200 errors, and all begin at some hundreds or thousands.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -255,8 +255,9 @@ def log_errors(axes: Any, plan: Plan) -> None:
     together = axes.get_shared_y_axes().get_siblings(axes)
     last = [line.get_ydata()[-1] for one in together for line in one.lines]
     if last and not plan.quick:
-        axes.set_ylim(top=max(1000, 1.5 * max(last)))
-    axes.yaxis.set_major_locator(FixedLocator([a * 10**b for b in range(5) for a in (1, 2, 5)]))
+        axes.set_ylim(top=max(500, 1.5 * max(last)))
+    between = plan.pick((120, 150, 300), ())
+    axes.yaxis.set_major_locator(FixedLocator([a * 10**b for b in range(5) for a in (1, 2, 5)] + [*between]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

@@ -16,9 +16,11 @@ from minidrop.runs import Run
 LIMIT = sqrt(15)
 #: what lets the trainings of a `Study` keep them
 ASKED = {"probe": "minidrop.experiments.row_norms:row_norms"}
+#: percent of the units: where limited rows are many, the others are still to be seen
+CUT = 30
 CAPTION = (
-    "Lengths of the hidden units' incoming weights after the last epoch, all seeds together. "
-    "Dotted: √15, the paper's limit."
+    "Lengths of the hidden units' incoming weights after the last epoch, all seeds together; bars beyond "
+    f"{CUT} % are cut off. Dotted: √15, the paper's limit."
 )
 
 
@@ -78,6 +80,7 @@ def histograms(runs: Runs, groups: Mapping[str, Mapping[str, str]], dashed: Sequ
                         linestyle="--" if name in dashed else "-",
                     )
             axis.axvline(LIMIT, color="black", linestyle=":", linewidth=1)
+            axis.set_ylim(top=min(axis.get_ylim()[1], CUT))
             shown = f"{title}, hidden layer {layer + 1}"
             label(axis, "length of a row of weights", "units [%]", shown, legend=False)
     legend_below(figure, axes, 3)
@@ -87,5 +90,7 @@ def histograms(runs: Runs, groups: Mapping[str, Mapping[str, str]], dashed: Sequ
 def _bins(pooled: Any) -> Any:
     """Of one width, over all values, with what lies at the paper's limit in one of them."""
     width = max(pooled.max() - pooled.min(), 0.1) / min(60, 10 + pooled.size // 100)
-    steps = np.arange(np.floor((pooled.min() - LIMIT) / width), (pooled.max() - LIMIT) / width + 2)
-    return LIMIT * (1 + 1e-6) + steps * width
+    edge = LIMIT * (1 + 1e-6)
+    return edge + width * np.arange(
+        np.floor((pooled.min() - edge) / width), (pooled.max() - edge) / width + 2
+    )

@@ -75,7 +75,7 @@ def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
     for name, value in wanted.items():
         if name != "data_dir" and found.get(name) != value:
             raise CheckpointError(
-                f"{folder} holds a run with {name} {found.get(name)}, not {value}: use another --out"
+                f"{folder} holds a run with {name} {found.get(name)}, not {value}: choose another folder"
             )
 
 

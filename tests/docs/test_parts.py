@@ -19,7 +19,7 @@ from minidrop.versions import in_short
 
 def test_a_run_in_part_says_what_is_missing(results, run):
     text = pages.page(taking.take(run, results))
-    assert "**Not all of it has been run**: x=2 is missing." in text
+    assert "**Not all of it has been run**: x=2 is missing; `python" in text
     assert text.splitlines()[6].startswith("1.25")  # of 0.5, the mean of what has run, and 2
 
 
@@ -27,7 +27,7 @@ def test_a_run_in_part_that_has_no_answer_yet_says_what_is_left_and_how(results,
     answer.write_text('{% extends "page.md.j2" %}{% block answer %}{{ q("2²").text() }}{% endblock %}')
     text = " ".join(pages.page(taking.take(run, results)).split())
     assert "Not answered yet: 1 of 3 jobs are still to be run. **Not all of it has been run**: x=2 is" in text
-    assert "`python -m docs restore golden-dropout` and the command below run them" in text
+    assert "x=2 is missing; `python -m docs restore golden-dropout` makes a folder to go on in" in text
     assert "| mean of the squares | 1.5000 | 1.2500" in text
     shutil.rmtree(results / "ravine")
     assert "| Not answered yet: 1 of 3 jobs are still to be run. | " in pages.index(results)
@@ -133,6 +133,7 @@ def test_the_command_says_how_many_jobs_are_back(tmp_path):
         for _ in range(2)
     ]
     assert [" ".join(text.split()) for text in done] == [
-        f"{count} jobs put into {folder}; `minidrop reproduce ravine --out {folder}` goes on with it"
+        f"{count} jobs put into {folder}; `minidrop reproduce ravine --out {folder}` runs what is left, "
+        "and analyses all"
         for count in (7, 0)
     ]

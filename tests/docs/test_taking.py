@@ -23,13 +23,15 @@ def test_a_run_is_added_with_figures_and_without_where_the_data_were(results, ru
 def test_older_jobs_are_given_their_commit(results, run):
     def older(values):
         values["jobs"]["x=0"]["commit"] = "unknown"
-        values["jobs"]["x=2"]["commit"] = None
+        values["jobs"]["x=2"] |= {"commit": None, "result": {"square": 4}}
+        values["jobs"]["x=3"] = {"commit": None, "result": None}
 
     changed(run, older)
     folder = taking.take(run, results, commit="abc1234")
     jobs = json.loads((folder / "results.json").read_text(encoding="utf-8"))["jobs"]
     assert jobs["x=0"]["commit"] == jobs["x=2"]["commit"] == "abc1234"
     assert jobs["x=1"]["commit"] not in ("abc1234", None)
+    assert jobs["x=3"]["commit"] is None, "it has not run"
 
 
 def again(values, **changes):
@@ -48,7 +50,7 @@ def test_a_run_again_is_told_on_the_page_that_is_there(results, run):
         again(values, ours=[3.0, 3.1], verdict="differs")
         values["plan"]["first_seed"] = 100
         values["command"] += " --first-seed 100"
-        values["jobs"] = {"x-seed-100": {"commit": None}}
+        values["jobs"] = {"x-seed-100": {"commit": None, "result": {}}}
 
     figures = {path: path.read_bytes() for path in folder.glob("*.png")}
     changed(run, other)
@@ -78,7 +80,10 @@ def test_a_page_that_is_renewed_keeps_what_a_run_again_found(results, run):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"jobs": {"x-seed-100": {"commit": None}}}, "has run with these seeds already: x-seed-100"),
+        (
+            {"jobs": {"x-seed-100": {"commit": None, "result": {}}}},
+            "has run with these seeds already: x-seed-100",
+        ),
         ({"missing": ["a", "b"], "jobs": {}}, "jobs are still to be run: a, b"),
         ({"experiment": "hinton-nets"}, "hinton-nets has no page yet: add a run with --first-seed 0 before"),
     ],
