@@ -36,6 +36,7 @@ class TrainConfig:
 
     dataset: str = _key("digits", "digits (embedded), mnist or fashion-mnist.")
     data_dir: str | None = _key(None, "Folder with MNIST/raw; else MINIDROP_DATA, else the user cache.")
+    examples: int = _key(0, "Training examples to learn from, drawn by the seed; 0: all not held out.")
     validation: int = _key(0, "Training examples to hold out; the epoch with the fewest errors there wins.")
     normalise: str = _key("unit", "Inputs: none (raw pixels), unit ([0,1]), standard (mean 0, variance 1).")
     layers: str = _key("64-256-256-10", "Layer sizes, input to output.")
@@ -85,6 +86,7 @@ class TrainConfig:
                 f"replicas must be at most {MOST_REPLICAS}, whose models are all in memory; got "
                 f"{self.replicas}: train further seeds with --seed in another run"
             )
+        check_count("examples", self.examples, 0)
         check_count("validation", self.validation, 0)
         check_count("threads", self.threads, 0)
         check_seed(check_count("seed", self.seed, 0) + self.replicas - 1)

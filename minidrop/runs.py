@@ -77,7 +77,7 @@ class Run:
         optimizer = build_optimizer(config, self.model)
         self.schedules = build_schedules(config, optimizer)
         self.step = TrainStep(self.model, SoftmaxCrossEntropy(backend=self.model.backend), optimizer)
-        train, validation = split(self.dataset.train, config.validation, config.seed)
+        train, validation = split(self.dataset.train, config.validation, config.seed, config.examples)
         self.examples = {"train": train, "validation": validation, "test": self.dataset.test}
         self.scaling = build_scaling(config, self.dataset)
         self.train = self._batches(train, config.batch_size, shuffle=True, drop_last=config.drop_last)

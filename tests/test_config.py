@@ -70,6 +70,7 @@ BAD = [
     ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
     ({"seed": 2**64}, r"seed must be below 2\^64"),
     ({"threads": -1}, "threads must be an integer of at least 0, got -1"),
+    ({"examples": -1}, "examples must be an integer of at least 0"),
     ({"validation": -1}, "validation must be an integer of at least 0"),
     ({"checkpoint_every": 0}, "checkpoint every must be"),
     ({"limit": -1}, "limit must be a number in"),

@@ -193,30 +193,41 @@ def _load_digits() -> Dataset:
     return Dataset("digits", train, test, classes=10, maximum=16.0, shape=(8, 8))
 
 
-def split(examples: Examples, n_validation: int, seed: int) -> tuple[Examples, Examples | None]:
-    """`examples` as (training, validation), with `n_validation` of them held out.
+def split(
+    examples: Examples, n_validation: int, seed: int, n_training: int = 0
+) -> tuple[Examples, Examples | None]:
+    """`examples` as (training, validation): `n_validation` held out, and `n_training` others to learn from.
 
-    Which are held out depends on the seed: the first n_validation of
-    `Stream(seed, Purpose.SPLIT).permutation(len(examples), step=0)`. Both parts keep the order that they
-    had. With n_validation = 0 it is (examples, None).
+    Which they are depends on the seed: the first n_validation of
+    `Stream(seed, Purpose.SPLIT).permutation(len(examples), step=0)` are held out, and the next n_training are
+    for training, so that a smaller training set is part of a larger one; 0 means all others. Both parts keep
+    the order that they had. With n_validation = 0 there is None for validation.
 
     Raises:
-        ArgumentError: unless 0 <= n_validation < len(examples), or for a seed that is not one.
+        ArgumentError: unless 0 <= n_validation < len(examples) and n_training are left, or for a seed that is
+            not one.
 
     >>> split(load("digits").train, 237, seed=0)
     (Examples(1200 x 64, uint8), Examples(237 x 64, uint8))
+    >>> split(load("digits").train, 0, seed=0, n_training=100)
+    (Examples(100 x 64, uint8), None)
     """
     check_count("n_validation", n_validation, minimum=0)
+    check_count("n_training", n_training, minimum=0)
     check_seed(seed)
-    if n_validation >= len(examples):
+    left = len(examples) - n_validation
+    if left <= 0:
         raise ArgumentError(
             f"validation must leave something to train on: got {n_validation} of {len(examples)} examples"
         )
-    if n_validation == 0:
+    if n_training > left:
+        raise ArgumentError(f"examples must be at most {left}, which are left to train on; got {n_training}")
+    if n_validation == 0 and n_training in (0, left):
         return examples, None
-    held_out = np.zeros(len(examples), bool)
-    held_out[Stream(seed, Purpose.SPLIT).permutation(len(examples), step=0)[:n_validation]] = True
-    return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
+    order = Stream(seed, Purpose.SPLIT).permutation(len(examples), step=0)
+    held_out, training = order[:n_validation], order[n_validation:][: n_training or left]
+    validation = examples.take(np.sort(held_out)) if n_validation else None
+    return examples.take(np.sort(training)), validation
 
 
 def standard_moments(examples: Examples, maximum: float) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from minidrop.data import write_idx
         (["--batch-size", "5000"], ["batch size 5000 is larger than the data, 1437 examples"]),
         (["--epochs", "0"], ["epochs must be an integer of at least 1, got 0"]),
         (["--validation", "1437"], ["validation"]),
+        (["--examples", "1438"], ["examples must be at most 1437"]),
         (["--init", "normall"], ["init must be one of"]),
         (["--optimizer", "sgd:beta=1"], ["optimizer 'sgd:beta=1'"]),
         (["--epochs", "many"], ["--epochs", "integer"]),

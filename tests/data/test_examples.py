@@ -153,12 +153,15 @@ def test_a_dataset_refuses_impossible_facts(name, value):
 @given(data=st.data(), n=st.integers(2, 200), seed=st.integers(0, 2**64 - 1))
 def test_a_split_is_disjoint_complete_in_order_and_the_documented_permutation(data, n, seed):
     n_validation = data.draw(st.integers(1, n - 1))
-    train, validation = split(numbered(n), n_validation, seed)
+    n_training = data.draw(st.integers(0, n - n_validation))
+    train, validation = split(numbered(n), n_validation, seed, n_training)
     order = Stream(seed, Purpose.SPLIT).permutation(n, step=0)
-    for part, expected in ((validation, order[:n_validation]), (train, order[n_validation:])):
+    end = n_validation + n_training if n_training else n
+    for part, expected in ((validation, order[:n_validation]), (train, order[n_validation:end])):
         assert part.labels.tolist() == sorted(expected.tolist())
         np.testing.assert_array_equal(part.inputs[:, 0], part.labels)
-    assert sorted([*train.labels, *validation.labels]) == list(range(n))
+    if n_training == 0:
+        assert sorted([*train.labels, *validation.labels]) == list(range(n))
 
 
 def test_the_seed_decides_who_is_held_out():
@@ -167,9 +170,23 @@ def test_the_seed_decides_who_is_held_out():
     assert tuple(split(numbered(100), 10, seed=0)[1].labels) in held_out
 
 
-def test_nothing_need_be_held_out():
+@pytest.mark.parametrize("n_training", [0, 3])
+def test_nothing_need_be_held_out(n_training):
     examples = numbered(3)
-    assert split(examples, 0, seed=0) == (examples, None)
+    assert split(examples, 0, seed=0, n_training=n_training) == (examples, None)
+
+
+def test_fewer_examples_are_some_of_more():
+    few, more = (split(numbered(100), 10, 0, n)[0].labels.tolist() for n in (5, 50))
+    assert (len(few), len(more)) == (5, 50)
+    assert set(few) < set(more)
+    (alone, nothing) = split(numbered(100), 0, 0, 5)
+    assert (len(alone), nothing) == (5, None)
+
+
+def test_no_more_can_be_learnt_from_than_there_are():
+    with pytest.raises(ArgumentError, match="at most 2, which are left to train on; got 3"):
+        split(numbered(3), 1, seed=0, n_training=3)
 
 
 @pytest.mark.parametrize("n_validation", [3, 4])
@@ -179,11 +196,12 @@ def test_something_must_be_left_to_train_on(n_validation):
 
 
 @pytest.mark.parametrize(
-    ("n_validation", "seed"), [(-1, 0), (1.0, 0), (True, 0), (1, -1), (1, 2**64), (0, -1)]
+    ("n_validation", "seed", "n_training"),
+    [(-1, 0, 0), (1.0, 0, 0), (True, 0, 0), (1, -1, 0), (1, 2**64, 0), (0, -1, 0), (0, 0, -1), (0, 0, 1.0)],
 )
-def test_a_split_refuses_other_arguments(n_validation, seed):
-    with pytest.raises(ArgumentError, match=r"n_validation|seed"):
-        split(numbered(3), n_validation, seed)
+def test_a_split_refuses_other_arguments(n_validation, seed, n_training):
+    with pytest.raises(ArgumentError, match=r"n_validation|n_training|seed"):
+        split(numbered(3), n_validation, seed, n_training)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
