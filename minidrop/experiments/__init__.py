@@ -46,6 +46,7 @@ NAMES: tuple[str, ...] = (
     "dropout-and-decay",
     "dropconnect",
     "stochastic-relu",
+    "noise-contest",
     "initializations",
     "optimizers-compared",
     "ravine",

@@ -64,14 +64,14 @@ def corrected(config: TrainConfig) -> Sequential:
 
 
 def gaussian(config: TrainConfig) -> Sequential:
-    """The configured network with Gaussian noise of the moments of each dropout behind a hidden layer."""
+    """The configured network with each dropout made Gaussian noise of its mean and variance."""
 
     def change(layers: Sequence[Layer]) -> list[Layer]:
         return [
             GaussianNoise(sqrt(layer.rate.scale - 1), backend=layer.backend)
-            if isinstance(layer, Dropout) and i > 0
+            if isinstance(layer, Dropout) and layer.drop_prob
             else layer
-            for i, layer in enumerate(layers)
+            for layer in layers
         ]
 
     return rebuilt(config, change)

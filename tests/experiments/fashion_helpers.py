@@ -30,11 +30,17 @@ def made_up(job, shift=0.0):
     """A result as a training gives it, without training."""
     epochs = job.arguments["config"]["epochs"]
     raw = [0.5 + shift + 0.01 * epoch for epoch in range(epochs)]
-    history = [{"epoch": i + 1, "test_error": 100 * (0.9 - value)} for i, value in enumerate(raw)]
+    errors = [100 * (0.9 - value) for value in raw]
+    history = [
+        {"epoch": i + 1, "train_loss": 0.5, "test_error": error, "validation_error": error}
+        for i, error in enumerate(errors)
+    ]
     probe, followed = raw[-1], raw
     if "variances" in str(job.arguments["probe"]):
         one = {"before": 1.0, "after": 2.0, "law": 2.0, "expected": 2.0, "document": 0.5, "error": 0.1}
         probe, followed = [one, one], [[one, one]] * epochs
+    elif "parameters" in job.arguments["probe"]:
+        probe, followed = 269322, []
     elif "mean_weights" in job.arguments["probe"]:
         probe = {"raw": raw[-1], "mean weights": 0.5}
     return {"history": history, "probe": probe, "followed": followed, "diverged": None, "test": None}

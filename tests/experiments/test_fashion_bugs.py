@@ -1,10 +1,13 @@
 """Bugs that turn a verdict of document 003's experiments red."""
 
+from dataclasses import replace
+
 import pytest
 from fashion_helpers import QUICK, made_up, red, some
 
+from minidrop.building import build_model
 from minidrop.config import TrainConfig
-from minidrop.experiments import experiment
+from minidrop.experiments import experiment, stochastic_relu
 from minidrop.experiments.normal_masks import NormalMasks
 from minidrop.initializers import Normal
 from minidrop.layers import DropConnect, Dropout, Linear, StochasticReLU
@@ -91,3 +94,14 @@ def test_a_longer_run_that_begins_otherwise_is_found():
     assert red(this.analyse(QUICK, results)) == []
     results["short"] = made_up(jobs["short"], 1e-9)
     assert len(red(this.analyse(QUICK, results))) == 1
+
+
+def test_a_larger_network_in_the_contest_is_found(tmp_path, monkeypatch):
+    def larger(config):
+        return build_model(replace(config, layers="64-40-32-10"))
+
+    monkeypatch.setattr(stochastic_relu, "gaussian", larger)
+    keys = ("none-seed-0", "gaussian-0.1-seed-0")
+    assert red(some("noise-contest", tmp_path, *keys)) == [
+        "every contestant's network learns the same number of parameters"
+    ]

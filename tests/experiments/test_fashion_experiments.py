@@ -34,6 +34,7 @@ NAMES = (
     "dropout-and-decay",
     "dropconnect",
     "stochastic-relu",
+    "noise-contest",
 )
 SMALL = {"dataset": "digits", "layers": "64-16-16-10", "dropout": "0,0.5,0.5", "mode": "inverted"}
 
@@ -51,6 +52,7 @@ SMALL = {"dataset": "digits", "layers": "64-16-16-10", "dropout": "0,0.5,0.5", "
         ("dropout-and-decay", 1, "decay"),
         ("dropconnect", 4, "accuracy"),
         ("stochastic-relu", 8, "accuracy"),
+        ("noise-contest", 1, "validation"),
     ],
 )
 def test_a_quick_run_is_as_it_must_be(name, exact, drawing, tmp_path):
@@ -74,7 +76,8 @@ def test_the_jobs_of_a_full_run_are_the_documents(name):
     assert {config["dataset"] for config in configs} == {"fashion-mnist"}
     assert {config["layers"] for config in configs} == {"784-256-256-10"}
     assert {(c["lr"], c["batch_size"], c["optimizer"], c["limit"]) for c in configs} == {(0.1, 256, "sgd", 0)}
-    assert {config["epochs"] for config in configs} == ({5, 20} if name == "dropout-epochs" else {10})
+    epochs = {"dropout-epochs": {5, 20}, "noise-contest": {30}}
+    assert {config["epochs"] for config in configs} == epochs.get(name, {10})
     assert {config["seed"] for config in configs} == set(range(5))
 
 
@@ -124,6 +127,28 @@ def test_the_epoch_that_is_nearest_to_a_published_number():
     shown = [Variant("net", {0: run, 1: run}, {"scaled": 0.72}), Variant("none", {}, {"scaled": 0.72})]
     rows = nearest(shown).rows
     assert rows == [("net", "scaled", 0.72, 2, pytest.approx(0.7), 3)]
+
+
+def test_the_contest_is_judged_on_validation_and_shows_the_chosen_alone_on_the_test_set():
+    this, plan = experiment("noise-contest"), Plan(data_dir="here")
+    better = {"dropconnect-0.3": (10.0, 30.0), "gaussian-0.1": (20.0, 5.0), "dropout-0.5": (15.0, 25.0)}
+    results = {job.key: made_up(job) for job in this.jobs(plan)}
+    for key, run in results.items():
+        errors = better.get(key.partition("-seed-")[0], (40.0, 20.0))
+        run["history"][-1] |= dict(zip(("validation_error", "test_error"), errors, strict=True))
+    found = this.analyse(plan, results)
+    shown = {q.name: q.text() for q in found.quantities}
+    assert shown == {
+        "the best noise (DropConnect 0.3): validation accuracy": "0.900 ± 0.000",
+        "the best noise (DropConnect 0.3): test accuracy": "0.700 ± 0.000",
+        "the best dropout (dropout 0.5): validation accuracy": "0.850 ± 0.000",
+        "the best dropout (dropout 0.5): test accuracy": "0.750 ± 0.000",
+        "no noise: validation accuracy": "0.600 ± 0.000",
+        "no noise: test accuracy": "0.800 ± 0.000",
+    }
+    assert [claim.verdict for claim in found.claims] == ["agrees", "differs", "differs", "differs"]
+    assert len(found.tables[0].rows) == 16
+    assert "test" not in " ".join(found.tables[0].columns)
 
 
 # -- exact numbers ---------------------------------------------------------------------------------------
