@@ -45,7 +45,7 @@ STEPS, PER_EPOCH = 400, 10
 
 
 def trajectories(folder: Path) -> Result:
-    """The distance of both optimizers' weights on the same given gradients, in units of η g_1, and theory."""
+    """The distance of both optimizers' weights on the same given gradients, in units of η_1 g_1, and theory."""
     found: dict[str, Any] = {"constant": {}}
     t = np.arange(1, STEPS + 1)
     for mu in MULTIPLES:
@@ -67,9 +67,10 @@ def trajectories(folder: Path) -> Result:
     a = (1 - momenta) * rates
     corrected = momenta * np.concatenate([[1.0], a[:-1] / a[1:]])
     _, emulated = _along("torch", a, corrected)
+    unit = rates[0] * np.linalg.norm(g[0])
     found["scheduled"] = {
-        "first": np.linalg.norm(dampened - ema, axis=1).tolist(),
-        "repriced": np.linalg.norm(ema - paper, axis=1).tolist(),
+        "first": (np.linalg.norm(dampened - ema, axis=1) / unit).tolist(),
+        "repriced": (np.linalg.norm(ema - paper, axis=1) / unit).tolist(),
         "first difference": float(np.abs(dampened - ema - first).max()),
         "repriced difference": float(np.abs(ema - paper - repriced).max()),
         "emulated difference": float(np.abs(emulated - paper).max()),
@@ -157,7 +158,7 @@ def similar(runs: Runs) -> Claim:
 
 DISTANCE = (
     "How far dampened SGD is from the paper's update along the same given gradients. Left: constant learning "
-    "rate and momentum; the lines are theory, the marks a run. Right: the length of both terms with the "
+    "rate and momentum; the lines are theory, the marks a run. Right: the length of both its terms with the "
     "paper's schedules, at 10 steps an epoch."
 )
 
@@ -184,7 +185,7 @@ def draw_distance(found: Result) -> Any:
         right.plot(range(1, STEPS + 1), found["scheduled"][key], color=colour, label=text)
     right.set_yscale("log")
     right.set_ylim(bottom=1e-4)  # in the first epoch nothing is re-priced: what is there is rounding
-    label(right, "step", "length of the difference", "the paper's schedules")
+    label(right, "step", "|dampened - paper| / (η$_1$ |g$_1$|)", "the paper's schedules")
     return figure
 
 

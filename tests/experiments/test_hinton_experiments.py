@@ -112,6 +112,7 @@ def test_the_gap_of_dampened_sgd_is_nine_and_one(outcomes):
     assert found["constant"]["0.9"]["gap"][:2] == pytest.approx([0.9, 1.71])
     assert found["constant"]["0.5"]["gap"][-1] == pytest.approx(1, abs=1e-9)
     first, repriced = (np.array(found["scheduled"][key]) for key in ("first", "repriced"))
+    assert first[0] == pytest.approx(0.5), "in units of the first step: its momentum"
     assert (repriced[:10] < 1e-12).all(), "in the first epoch nothing is re-priced"
     assert 1e-4 < repriced[-1] < first[-1]
 
