@@ -45,7 +45,7 @@ STEPS, PER_EPOCH = 400, 10
 
 
 def trajectories(folder: Path) -> Result:
-    """The distance of both optimizers' weights on the same given gradients, in units of η_1 g_1, and theory."""
+    """How far apart the same given gradients take both optimizers, in units of η_1 g_1, and theory."""
     found: dict[str, Any] = {"constant": {}}
     t = np.arange(1, STEPS + 1)
     for mu in MULTIPLES:

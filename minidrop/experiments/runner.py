@@ -6,19 +6,21 @@
     FOLDER/jobs/KEY/error.txt     a failed one's traceback; it is tried again the next time
 
 A job that was killed begins again, or goes on if it is a training run. The jobs are joblib's: in as many
-processes as asked for, which share the processors' threads, and on a Dask cluster inside
-`joblib.parallel_config(backend="dask")`.
+processes as asked for, which share the processors' threads and end with the one that asks, and on a Dask
+cluster inside `joblib.parallel_config(backend="dask")`.
 """
 
 import json
 import os
 import re
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +113,7 @@ def run_jobs(
     for done, key in enumerate(results, start=1):
         told(key, done, total, None)
     parallel = Parallel(n_jobs=processes, return_as="generator_unordered")
-    ran = parallel(delayed(_run)(job, folder) for job in waiting)
+    ran = parallel(delayed(_run)(job, folder, os.getpid()) for job in waiting)
     for done, (key, result, error) in enumerate(ran, start=len(results) + 1):
         told(key, done, total, error)
         if result is not None:
@@ -119,7 +121,21 @@ def run_jobs(
     return {key: results[key] for key in keys if key in results}
 
 
-def _run(job: Job, folder: Path) -> tuple[str, Result | None, str | None]:
+@cache
+def _end_with(parent: int) -> None:
+    """End this process within a second of its parent, which can no longer lock the folder or take results."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _run(job: Job, folder: Path, for_process: int) -> tuple[str, Result | None, str | None]:
+    if os.getppid() == for_process:  # and not in that process itself, or on another machine
+        _end_with(for_process)
     place = folder / "jobs" / job.key
     error_path = place / "error.txt"
     try:

@@ -4,6 +4,7 @@ import os
 import time
 
 import numpy as np
+from filelock import FileLock
 
 from minidrop.experiments import Claim, Drawing, Experiment, Findings, Job, Quantity, Table
 from minidrop.experiments.figures import COLOURS, band, label, panels
@@ -32,6 +33,13 @@ def wait(folder, seconds):
     """Take some time."""
     time.sleep(seconds)
     return {}
+
+
+def hold(folder):
+    """Keep a lock for long, which the system takes from a process that ends."""
+    with FileLock(folder / "held"):
+        (folder / "began").touch()
+        time.sleep(600)
 
 
 def squares(n=3, failing=(), published=4.0):

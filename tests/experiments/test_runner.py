@@ -1,12 +1,17 @@
 """Jobs run once, resume, fail alone, and keep others out of their folder."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import made_up
 import pytest
+from filelock import FileLock
 
 from minidrop.config import TrainConfig
 from minidrop.errors import ArgumentError, CheckpointError, ExperimentError, Interrupted
@@ -183,3 +188,29 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="cannot work in the folder"), claimed(tmp_path / "file" / "x"):
         pass
+
+
+TWO_THAT_HOLD = """
+from pathlib import Path
+import made_up
+from minidrop.experiments import Job
+from minidrop.experiments.runner import run_jobs
+
+run_jobs([Job("a", made_up.hold), Job("b", made_up.hold)], Path("run"), processes=2)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_jobs_end_with_the_process_that_gave_them_out(tmp_path, number):
+    """Else they would go on in a folder that another process may claim."""
+    environment = os.environ | {"PYTHONPATH": str(Path(made_up.__file__).parent)}
+    parent = subprocess.Popen([sys.executable, "-c", TWO_THAT_HOLD], cwd=tmp_path, env=environment)
+    places = [tmp_path / "run" / "jobs" / key for key in "ab"]
+    while not all((place / "began").exists() for place in places):
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.send_signal(number)
+    parent.wait()
+    for place in places:
+        with FileLock(place / "held", timeout=60):
+            pass
