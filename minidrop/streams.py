@@ -41,7 +41,7 @@ class Purpose(IntEnum):
     MASK = 1  #: keep masks of dropout and its relatives; index: the layer
     NOISE = 2  #: Gaussian noise; index: the layer
     SHUFFLE = 3  #: the order of the training examples; step: the epoch
-    SPLIT = 4  #: which examples are held out for validation
+    SPLIT = 4  #: which examples are held out for validation, and which are learned from
 
 
 def check_seed(seed: int) -> int:

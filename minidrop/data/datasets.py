@@ -204,8 +204,8 @@ def split(
     the order that they had. With n_validation = 0 there is None for validation.
 
     Raises:
-        ArgumentError: unless 0 <= n_validation < len(examples) and n_training are left, or for a seed that is
-            not one.
+        ArgumentError: unless 0 <= n_validation < len(examples) and 0 <= n_training <= the rest, or for a seed
+            that is not one.
 
     >>> split(load("digits").train, 237, seed=0)
     (Examples(1200 x 64, uint8), Examples(237 x 64, uint8))

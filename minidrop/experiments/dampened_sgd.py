@@ -45,7 +45,7 @@ STEPS, PER_EPOCH = 400, 10
 
 
 def trajectories(folder: Path) -> Result:
-    """How far apart the same given gradients take both optimizers, in units of η_1 g_1, and theory."""
+    """How far apart the same given gradients take both optimizers, in units of η_1 g_1, and from theory."""
     found: dict[str, Any] = {"constant": {}}
     t = np.arange(1, STEPS + 1)
     for mu in MULTIPLES:
@@ -158,8 +158,8 @@ def similar(runs: Runs) -> Claim:
 
 DISTANCE = (
     "How far dampened SGD is from the paper's update along the same given gradients. Left: constant learning "
-    "rate and momentum; the lines are theory, the marks a run. Right: the length of both its terms with the "
-    "paper's schedules, at 10 steps an epoch."
+    "rate and momentum; the lines are theory, the marks a run. Right: the lengths of the two terms of the "
+    "distance with the paper's schedules, at 10 steps an epoch."
 )
 
 
@@ -185,7 +185,7 @@ def draw_distance(found: Result) -> Any:
         right.plot(range(1, STEPS + 1), found["scheduled"][key], color=colour, label=text)
     right.set_yscale("log")
     right.set_ylim(bottom=1e-4)  # in the first epoch nothing is re-priced: what is there is rounding
-    label(right, "step", "|dampened - paper| / (η$_1$ |g$_1$|)", "the paper's schedules")
+    label(right, "step", "|term| / (η$_1$ |g$_1$|)", "the paper's schedules")
     return figure
 
 

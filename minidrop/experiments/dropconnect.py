@@ -10,9 +10,9 @@ nothing; in evaluation they average over the Gaussian that has the mean and vari
 "batch, rate as meant" is the published one without the slip. "mean weights" is the network of Wan et al.
 evaluated with k W alone, as dropout is.
 
-What is not scaled in training follows the trajectory of what is, with k² of the learning rate and k of the
-initial weights (see `minidrop.building`), a quarter and a half. So Wan et al. stand beside dropout twice:
-scaled in training, as the document has it, and scaled in evaluation, as in Hinton et al. 2012.
+Between that and Wan et al. two things change, the scale and the masks. "batch, not scaled" is in the middle:
+one mask for the batch and no scale. In the coordinates W' = k W it is the scaled net whose dropped weights
+begin k times as large and learn with k² η (as in `--match-paper`), half and a quarter here, and so it is run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,28 +50,31 @@ from minidrop.training import evaluate
 #: draws for the evaluation's average over the Gaussian; its error, 1/√100 of a unit's own spread, is averaged
 #: again over 256 units
 SAMPLES = 100
+#: the hidden layers' weights begin k times as large and learn with k² of the learning rate
+UNSCALED = {"dropout": "0.5,0.5,0", "match_paper": True}
 #: by variant: what it is, the plotted validation accuracy, and the printed accuracy on raw pixels
 VARIANTS = {
     "published": ("batch, as published", 0.753, 0.67),
     "meant": ("batch, rate as meant", None, None),
-    "example": ("example, moment matching", None, None),
+    "unscaled": ("batch, not scaled", None, None),
+    "example": ("example, not scaled (Wan et al.)", None, None),
     "dropout": ("dropout of activations", None, None),
-    "unscaled": ("dropout, not scaled in training", None, None),
 }
 
 
-def connected(config: TrainConfig, make: Callable[..., Layer]) -> Sequential:
+def connected(config: TrainConfig, make: Callable[..., Layer], *, place: int = 2) -> Sequential:
     """The configured network with the weights of each hidden layer dropped by a layer that `make` makes.
 
-    A hidden layer's drop probability moves from behind it to its weights, and the layers keep their places.
+    The layers keep their places. A hidden layer's drop probability moves to its weights from the dropout that
+    is `place` layers further: the one behind its unit, or with -1 the one of its input.
     """
 
     def change(layers: Sequence[Layer]) -> list[Layer]:
         found: list[Layer] = []
         for i, layer in enumerate(layers):
-            after = layers[i + 2] if i + 2 < len(layers) else None
-            if isinstance(layer, Linear) and isinstance(after, Dropout):
-                found.append(_like(layer, make, drop_prob=after.drop_prob))
+            near = layers[i + place] if i + place < len(layers) else None
+            if isinstance(layer, Linear) and isinstance(near, Dropout) and near.drop_prob:
+                found.append(_like(layer, make, drop_prob=near.drop_prob))
             elif isinstance(layer, Dropout):
                 found.append(Dropout(0.0, backend=layer.backend))
             elif not isinstance(layer, ReLU):
@@ -102,6 +105,11 @@ def published(config: TrainConfig) -> Sequential:
 def meant(config: TrainConfig) -> Sequential:
     """One mask a batch at the rate that was asked for; raw weights in evaluation."""
     return connected(config, DropConnect)
+
+
+def unscaled(config: TrainConfig) -> Sequential:
+    """The same, of a configuration that has the probabilities at the inputs, as `match_paper` reads them."""
+    return connected(config, DropConnect, place=-1)
 
 
 def example(config: TrainConfig) -> Sequential:
@@ -162,7 +170,7 @@ def jobs(plan: Plan) -> Sequence[Job]:
         probe = f"{__name__}:raw_and_mean_weights"
         found += [
             fashion_job(plan, f"dropout-seed-{seed}", changes),
-            fashion_job(plan, f"unscaled-seed-{seed}", changes | {"mode": "paper"}),
+            fashion_job(plan, f"unscaled-seed-{seed}", changes | UNSCALED, build=f"{__name__}:unscaled"),
             fashion_job(plan, f"example-seed-{seed}", changes, build=f"{__name__}:example", probe=probe),
         ]
     return found
@@ -179,15 +187,14 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     runs = found["example"].runs.values()
     means = [run["probe"]["mean weights"] for run in runs if run["probe"]]
     if means:
-        quantities.append(beside_a_run("example, mean weights: accuracy, scaled pixels", means, None))
+        quantities.append(beside_a_run("Wan et al. with mean weights: accuracy, scaled pixels", means, None))
     claims = [
         ordered(text, paired(found[one], found[other]))
         for text, one, other in (
             ("the slip in the rate costs accuracy", "meant", "published"),
-            ("a mask for each example and no scale beat one for the batch, scaled", "example", "meant"),
-            ("DropConnect of Wan et al. beats dropout, scaled in training", "example", "dropout"),
-            ("DropConnect of Wan et al. beats dropout, not scaled either", "example", "unscaled"),
-            ("to scale dropout in training gains accuracy", "dropout", "unscaled"),
+            ("to scale in training gains accuracy, with a mask for the batch", "meant", "unscaled"),
+            ("a mask for each example beats one for the batch, neither scaled", "example", "unscaled"),
+            ("DropConnect of Wan et al. beats dropout", "example", "dropout"),
         )
     ]
     caption = (

@@ -123,7 +123,7 @@ def run_jobs(
 
 @cache
 def _end_with(parent: int) -> None:
-    """End this process within a second of its parent, which can no longer lock the folder or take results."""
+    """End this process soon after its parent has ended: nobody locks the folder then, or takes results."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -200,17 +199,18 @@ run_jobs([Job("a", made_up.hold), Job("b", made_up.hold)], Path("run"), processe
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_jobs_end_with_the_process_that_gave_them_out(tmp_path, number):
+def test_jobs_end_with_the_process_that_gave_them_out(tmp_path):
     """Else they would go on in a folder that another process may claim."""
     environment = os.environ | {"PYTHONPATH": str(Path(made_up.__file__).parent)}
     parent = subprocess.Popen([sys.executable, "-c", TWO_THAT_HOLD], cwd=tmp_path, env=environment)
     places = [tmp_path / "run" / "jobs" / key for key in "ab"]
-    while not all((place / "began").exists() for place in places):
-        assert parent.poll() is None
-        time.sleep(0.05)
-    parent.send_signal(number)
-    parent.wait()
+    try:
+        while not all((place / "began").exists() for place in places):
+            assert parent.poll() is None
+            time.sleep(0.05)
+    finally:
+        parent.kill()
+        parent.wait()
     for place in places:
         with FileLock(place / "held", timeout=60):
             pass
