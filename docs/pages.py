@@ -18,11 +18,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from docs.again import told_again
 from docs.found import Found, Json
+from docs.machines import machine, together
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
 from minidrop.experiments.report import number, rules_of
 from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim, Quantity
-from minidrop.versions import in_short
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -168,11 +168,6 @@ def extent(results: Json) -> str:
     return f"{text}, and {counted_jobs(others, 'other ')}" if others else text
 
 
-def machine(record: Json, results: Json) -> str:
-    """What a job ran on; if an older version did not write it down, what its analysis did."""
-    return record.get("machine") or in_short(results["versions"])
-
-
 def unfinished(missing: Sequence[str], shown: int = 6) -> str:
     """Which jobs are missing, some of them by name.
 
@@ -253,7 +248,7 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
         "extent": extent(results),
         "unfinished": results["missing"] and unfinished(results["missing"]),
         "commits": commits,
-        "machines": sorted({machine(record, results) for record in ran}),
+        "machines": together(machine(record, results) for record in ran),
         "again": told_again(results),
     }
     context |= {name: getattr(found, name) for name in ("q", "claim", "row", "rows", "job", "choose", "some")}

@@ -170,7 +170,7 @@ EXPERIMENT = Experiment(
     ids=("000-1",),
     question="Does dropout of hidden units, and of inputs, lower the errors of 784-800-800-10 on MNIST?",
     data="mnist",
-    duration="10 h",
+    duration="4 h",
     jobs=jobs,
     analyse=analyse,
 )

@@ -11,6 +11,7 @@ import pytest
 from docs_helpers import changed
 
 from docs import pages, taking
+from docs.machines import together
 from minidrop.errors import CheckpointError, ExperimentError
 from minidrop.experiments import Plan, experiment
 from minidrop.experiments.reproduce import reproduce
@@ -76,7 +77,7 @@ def test_a_run_is_restored_from_its_page_and_goes_on_elsewhere(results, tmp_path
     assert {taken["jobs"][key]["machine"] for key in others} == {"another machine"}
     assert taken["jobs"][first]["machine"] == in_short()
     text = " ".join(pages.page(tmp_path / "new" / "ravine").split())
-    on = sorted({"another machine", in_short(), in_short(before["versions"])})
+    on = together(["another machine", in_short(), in_short(before["versions"])])
     assert f"at commit {', '.join(sorted({job['commit'] for job in taken['jobs'].values()}))}, on " in text
     assert f", on {', and on '.join(on)}. Every number" in text
 
