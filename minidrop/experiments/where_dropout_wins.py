@@ -136,7 +136,7 @@ EXPERIMENT = Experiment(
     ids=("001-5",),
     question="With longer training or fewer examples, from which epoch on is dropout better?",
     data="mnist",
-    duration="4 h",
+    duration="90 min",
     jobs=jobs,
     analyse=analyse,
 )
