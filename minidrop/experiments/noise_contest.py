@@ -183,15 +183,8 @@ def table(found: Mapping[str, Variant]) -> Table:
             loss = fmean(last(run, "train_loss") for run in one.runs.values())
             name, spread = KINDS[kind].name if kind else one.name, half if isfinite(half) else None
             rows.append((name, rate, len(one.runs), best, mean, spread, loss))
-    columns = (
-        "noise",
-        "rate, hidden",
-        "seeds",
-        "best epoch",
-        "validation accuracy",
-        "± 95 %",
-        "training loss",
-    )
+    accuracy = ("best epoch", "validation accuracy", "± 95 %")
+    columns = ("noise", "rate, hidden", "seeds", *accuracy, "training loss")
     return Table("In the best epoch", columns, rows)
 
 
@@ -206,11 +199,10 @@ def choices(found: Mapping[str, Variant], noise: Mapping[int, str], dropout: Map
 def by_rate(axes: Any, found: Mapping[str, Variant]) -> None:
     """Validation accuracy against the rate of the noise."""
     for (kind, about), marker in zip(KINDS.items(), "o^sDv", strict=True):
-        keys = [f"{kind}-{rate:g}" for rate in RATES]
         points = [
-            (CONTESTANTS[key][1], *ends(validation_accuracies(found[key].runs)))
-            for key in keys
-            if found[key].runs
+            (rate, *ends(validation_accuracies(runs)))
+            for rate in RATES
+            if (runs := found[f"{kind}-{rate:g}"].runs)
         ]
         if points:
             rates, means, low, high = map(list, zip(*points, strict=True))
