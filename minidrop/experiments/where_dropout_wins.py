@@ -43,7 +43,7 @@ def jobs(plan: Plan) -> Sequence[Job]:
     """Each net with each number of examples and each seed, a seed after the other."""
     return [
         tidy(training(plan, f"{net}-{n}-seed-{seed}", config(plan, n) | own | {"seed": seed}))
-        for seed in plan.seeds_of(2)
+        for seed in plan.seeds_of(3)
         for n in sizes(plan)
         for net, (_, own) in NETS.items()
         if not (plan.quick and net == "element")
@@ -136,7 +136,7 @@ EXPERIMENT = Experiment(
     ids=("001-5",),
     question="With longer training or fewer examples, from which epoch on is dropout better?",
     data="mnist",
-    duration="90 min",
+    duration="2 h",
     jobs=jobs,
     analyse=analyse,
 )

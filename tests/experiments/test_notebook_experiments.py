@@ -221,7 +221,7 @@ def test_a_training_set_of_another_size_turns_it_red(tmp_path, monkeypatch):
 
 def test_a_full_plan_learns_from_fewer_and_fewer_examples():
     jobs = experiment("where-dropout-wins").jobs(Plan(backend="numpy"))
-    assert len({job.key for job in jobs}) == len(jobs) == 18
+    assert len({job.key for job in jobs}) == len(jobs) == 27
     assert {job.arguments["config"]["examples"] for job in jobs} == {50_000, 5_000, 1_000}
 
 
