@@ -7,11 +7,11 @@ Document 003's network with the noise of each contestant, at three rates p:
     DropConnect         (M ∘ W) x / (1-p), a mask for each batch, of the weights into the hidden layers
 
 and the first two also with a tenth of that kind of noise on the pixels: nine settings against six of dropout.
-All learn from 50,000 examples for 30 epochs; the document's ten are too few for its network to overfit. The
-10,000 others, the validation set, choose the epoch of each run: at this learning rate a single one, such as
-the last, says little. They choose a noise and a dropout too: for each seed those that are best in the mean of
-the other seeds, so that a seed's luck does not choose what it is then judged by. The test set chooses
-nothing, and is shown for the chosen and for the network without noise alone.
+All learn from 50,000 examples for 30 epochs; after the document's ten dropout makes no clear difference to
+its network (see `dropout_epochs`). The 10,000 others, the validation set, choose the epoch of each run: at
+this learning rate a single one, such as the last, says little. They choose a noise and a dropout too: for
+each seed those that are best in the mean of the other seeds, so that a seed's luck does not choose what it is
+then judged by. The test set chooses nothing, and is shown for the chosen and for the network without noise.
 """
 
 from collections.abc import Mapping, Sequence

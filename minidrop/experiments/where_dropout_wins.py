@@ -5,8 +5,8 @@ and needs "an extensive training budget" or a data set that "actually needs it".
 net and its two readings of the mask learn for longer, from 50,000 examples of MNIST and from 5,000 and 1,000.
 
 What differs from the document, so that this takes hours and not days: 1024 units a layer for 8192, and
-batches of 100 for 1000, hence ten times as many updates an epoch at the same learning rate. The curves are
-those of the test set.
+batches of 100 for 1000, hence ten times as many updates an epoch at the same learning rate. With one
+seed the fewer examples are some of the more. The curves are those of the test set.
 """
 
 from collections.abc import Mapping, Sequence
