@@ -49,6 +49,8 @@ def test_a_page_is_a_screen_long_with_all_that_it_must_have(folder):
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 55
     assert experiment(folder.name).question in " ".join(text.split())
+    answer = text[text.index("?**") :].split("\n\n")[1]
+    assert len(re.findall(r"[.!?](?=\s+[A-Z]|$)", answer)) in (1, 2)
     assert f"`minidrop reproduce {folder.name}" in text
     assert re.search(r"at commit [0-9a-f]{7}", " ".join(text.split()))
     assert "**What would change it.** " in text
