@@ -9,27 +9,20 @@ definition in this file.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
-import numpy as np
-
+from minidrop.backends.arrays import Arrays
 from minidrop.backends.tally import Tally
 from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source
 from minidrop.backends.workspace import Workspace
-from minidrop.errors import ArrayError
 from minidrop.streams import Stream
 
 
-class Backend:
+class Backend(Arrays):
     """An array module with the operations that minidrop's layers, losses and optimizers are built from."""
 
-    name: str
-    xp: ModuleType
     #: how many elements of the flat parameters one pass of an update takes; None: all of them at once
     chunk: int | None = None
-    #: whether looking at a value costs nothing (on a device it waits for all work before it)
-    values_are_cheap: bool = False
     #: whether `update` and `numbers` are there, so that an optimizer's step need not be array operations
     has_kernels: bool = False
     #: whether operations take an axis of replicas, so that one step trains several models
@@ -44,10 +37,6 @@ class Backend:
     def __deepcopy__(self, memo: dict[int, Any]) -> "Backend":
         """There is one backend object of a kind, also for a copied model."""
         return self
-
-    def device(self) -> str:
-        """Where the arrays live."""
-        return "host"
 
     # -- threads -----------------------------------------------------------------------------------------
 
@@ -70,67 +59,6 @@ class Backend:
         For work that takes its own share of what is to do, and where products should not be shared out.
         """
         job(0)
-
-    # -- arrays ------------------------------------------------------------------------------------------
-
-    def owns(self, array: object) -> bool:
-        """Whether `array` is an array of this backend."""
-        return isinstance(array, self.xp.ndarray)
-
-    def asarray(self, values: Any, dtype: Any = None) -> Array:
-        """`values` as an array of this backend, copied only if it must be."""
-        return self.xp.asarray(values, dtype=dtype)
-
-    def to_host(self, array: Array) -> np.ndarray[Any, Any]:
-        """`array` as a NumPy array on the host; on NumPy it is the array itself."""
-        raise NotImplementedError
-
-    def check(
-        self, array: object, what: str, shape: Sequence[int | None] | None = None, dtype: Any = None
-    ) -> Array:
-        """Return `array` if it is this backend's, of `shape` (None: any size of at least 1) and of `dtype`.
-
-        Raises:
-            ArrayError: naming `what`, what it should have been and what it is.
-        """
-        if not self.owns(array):
-            kind = f"{type(array).__module__.partition('.')[0]}.{type(array).__qualname__}"
-            raise ArrayError(
-                f"{what} is a {kind}, but the model's backend is {self.name}: pass a "
-                f"{self.xp.__name__}.ndarray (backend.asarray(...) makes one)"
-            )
-        found: Array = array
-        if shape is not None and (
-            len(found.shape) != len(shape)
-            or any(
-                n == 0 or (want is not None and n != want) for n, want in zip(found.shape, shape, strict=True)
-            )
-        ):
-            wanted = ", ".join("any" if n is None else str(n) for n in shape)
-            empty = "; an empty array cannot be used" if 0 in found.shape else ""
-            raise ArrayError(f"{what} must have shape ({wanted}), got {tuple(found.shape)}{empty}")
-        if dtype is not None and found.dtype != dtype:
-            raise ArrayError(
-                f"{what} must be {np.dtype(dtype).name}, got {found.dtype}: convert it with "
-                f".astype({np.dtype(dtype).name!r}), or build the model with dtype={found.dtype.name!r}"
-            )
-        return found
-
-    def check_finite(self, array: Array, what: str) -> None:
-        """Refuse an `array` that holds NaN or infinity, where looking at it costs nothing.
-
-        Raises:
-            ArrayError: naming `what` and the first bad element.
-        """
-        if not self.values_are_cheap:
-            return
-        with np.errstate(over="ignore"):
-            if np.isfinite(np.vdot(array, array)):
-                return
-        bad = np.argwhere(~np.isfinite(array))  # a finite array may overflow its squares, so look again
-        if len(bad):
-            where = tuple(int(i) for i in bad[0])
-            raise ArrayError(f"{what} holds {len(bad)} values that are not finite, the first at {where}")
 
     # -- recording ---------------------------------------------------------------------------------------
 

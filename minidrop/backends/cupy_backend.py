@@ -13,6 +13,15 @@ from typing import Any, cast
 import numpy as np
 
 from minidrop.backends import cublas, graphs
+from minidrop.backends.arguments import (
+    NOT_DRAWN,
+    Numbers,
+    after_a_step,
+    constants,
+    drawing,
+    kernels_take,
+    of_first_replica,
+)
 from minidrop.backends.base import Backend
 from minidrop.backends.kernels import NUMBERS_SIZE, Kernels, grid
 from minidrop.backends.tally import DeviceTally, Tally
@@ -24,15 +33,6 @@ from minidrop.streams import Stream
 INSTALL = "pip install -c constraints.txt -e '.[cuda12]' for CUDA 12, '.[cuda13]' for CUDA 13"
 
 _WARP, _WARPS, _LANES = 32, 8, 16
-_NOT_DRAWN = (0, 0, 0, 0, 0, None)  # start, threshold, seed, stream, step, numbers
-
-
-class _Numbers:
-    """What changes from step to step, in device memory, and what is known on the host to be there."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-        self.moving: Moving | None = None
 
 
 class CupyBackend(Backend):
@@ -134,7 +134,7 @@ class CupyBackend(Backend):
     def _draw(self, draw: Draw, replicas: int) -> Array:
         n = draw.keep.size // replicas
         blocks = grid(-(-n // _LANES) + 1)
-        self._launch("keep_mask", "float32", blocks, draw.keep, n, *_drawing(draw), replicas=replicas)
+        self._launch("keep_mask", "float32", blocks, draw.keep, n, *drawing(draw), replicas=replicas)
         return draw.keep
 
     def bias_relu_dropout(
@@ -143,8 +143,8 @@ class CupyBackend(Backend):
         """See `Backend.bias_relu_dropout`; a mask is drawn by the threads that use it, and written beside."""
         mask = keep.keep if isinstance(keep, Draw) else keep
         replicas, rows, columns = (1, *z.shape)[-3:]
-        row, distance = _of_first_replica(bias, replicas)
-        if not _simple(z, mask, row):
+        row, distance = of_first_replica(bias, replicas)
+        if not kernels_take(z, mask, row):
             super().bias_relu_dropout(z, bias, keep, scale, workspace)
             return
         of_features = mask is not None and mask.size == replicas * columns and rows > 1
@@ -153,14 +153,14 @@ class CupyBackend(Backend):
             z.dtype,
             grid(rows * columns // _LANES + 2),
             *(z, rows, columns, row, distance, 1.0 if keep is None else scale),
-            *(mask, of_features, isinstance(keep, Draw), *_drawing(keep)),
+            *(mask, of_features, isinstance(keep, Draw), *drawing(keep)),
             sizes=[(row, columns), (mask, replicas * columns if of_features else z.size)],
             replicas=replicas,
         )
 
     def relu_dropout_backward(self, dy: Array, y: Array, scale: float, workspace: Workspace) -> None:
         """See `Backend.relu_dropout_backward`."""
-        if not _simple(dy, y):
+        if not kernels_take(dy, y):
             super().relu_dropout_backward(dy, y, scale, workspace)
             return
         self._launch(
@@ -174,14 +174,14 @@ class CupyBackend(Backend):
     ) -> Array:
         """See `Backend.gather`; from bytes to numbers in one kernel."""
         name = {"uint8": "gather_bytes", out.dtype.name: "gather_reals"}.get(inputs.dtype.name)
-        if name is None or inputs.ndim != 2 or not _simple(out, inputs, indices):
+        if name is None or inputs.ndim != 2 or not kernels_take(out, inputs, indices):
             return super().gather(inputs, indices, scaling, out, workspace)
         rows, columns = out.shape
         self._launch(
             name,
             out.dtype,
             grid(out.size // _LANES + 2),
-            *(inputs, None, indices, rows, columns, 0, None, *scaling, out, None, 1.0, None, *_NOT_DRAWN),
+            *(inputs, None, indices, rows, columns, 0, None, *scaling, out, None, 1.0, None, *NOT_DRAWN),
             sizes=[(indices, rows)],
         )
         return out
@@ -193,7 +193,7 @@ class CupyBackend(Backend):
         assert isinstance(tally, DeviceTally)
         rows, columns = x.shape
         mask, factor = (None, 1.0) if keep is None else (keep.keep, scale)
-        _, *draw = _drawing(keep)  # its lanes begin with the batch
+        _, *draw = drawing(keep)  # its lanes begin with the batch
         self._launch(
             "gather_bytes" if source.inputs.dtype == np.uint8 else "gather_reals",
             x.dtype,
@@ -213,7 +213,7 @@ class CupyBackend(Backend):
         self, logits: Array, labels: Array, scale: float, gradient: Array, workspace: Workspace
     ) -> Array:
         """See `Backend.softmax_cross_entropy`; a warp for each row. A label that is no class makes it NaN."""
-        if not _simple(logits, gradient):
+        if not kernels_take(logits, gradient):
             return super().softmax_cross_entropy(logits, labels, scale, gradient, workspace)
         *several, rows, classes = logits.shape
         loss = workspace.array("loss", tuple(several), logits.dtype)
@@ -247,8 +247,8 @@ class CupyBackend(Backend):
     def column_sums(self, matrix: Array, out: Array) -> Array:
         """See `Backend.column_sums`; in an order that depends on the shape alone."""
         replicas, rows, columns = (1, *matrix.shape)[-3:]
-        sums, distance = _of_first_replica(out, replicas)
-        if not _simple(matrix, sums):
+        sums, distance = of_first_replica(out, replicas)
+        if not kernels_take(matrix, sums):
             return super().column_sums(matrix, out)
         blocks = -(-columns // _WARP)
         arguments = matrix, rows, columns, sums, distance
@@ -264,12 +264,12 @@ class CupyBackend(Backend):
         Raises:
             BackendError: in a recording, if the device cannot count it: it would be what it is now for ever.
         """
-        numbers = cast(_Numbers, held) or _Numbers(self.xp.zeros(NUMBERS_SIZE, "float64"))
+        numbers = cast(Numbers, held) or Numbers(self.xp.zeros(NUMBERS_SIZE, "float64"))
         known = numbers.moving
         if counted:
             numbers.moving = moving
         elif moving != known:
-            if known is not None and moving == _after_a_step(known):
+            if known is not None and moving == after_a_step(known):
                 self._launch("advance_numbers", "float32", 1, numbers.array)
             elif self._is_recording:
                 raise BackendError("each step takes numbers from the host")
@@ -294,7 +294,7 @@ class CupyBackend(Backend):
         w = arrays[0]
         assert w is not None
         slots = [*arrays, None, None, None][:5]
-        rule = (numbers.array, lr_scale, weight_decay, decoupled, *_constants(formula))
+        rule = (numbers.array, lr_scale, weight_decay, decoupled, *constants(formula))
         sizes = [(array, w.size) for array in arrays]
         name = f"update_{formula.name}"
         several, distance = replicas
@@ -308,12 +308,12 @@ class CupyBackend(Backend):
 
     def coefficients(self, formula: Formula, numbers: Any, lr_scale: float, out: Array) -> None:
         """See `Backend.coefficients`."""
-        arguments = (numbers.array, lr_scale, *_constants(formula), out)
+        arguments = (numbers.array, lr_scale, *constants(formula), out)
         self._launch(f"coefficients_{formula.name}", out.dtype, 1, *arguments, sizes=[(out, 2)])
 
     def squared_row_norms(self, matrix: Array) -> Array:
         """See `Backend.squared_row_norms`; a block for each row."""
-        if not _simple(matrix):
+        if not kernels_take(matrix):
             return super().squared_row_norms(matrix)
         rows, columns = matrix.shape
         squared = self.xp.empty(rows, matrix.dtype)
@@ -322,46 +322,8 @@ class CupyBackend(Backend):
 
     def limit_row_norms(self, matrix: Array, limit: float, workspace: Workspace) -> None:
         """See `Backend.limit_row_norms`; a block for each row."""
-        if not _simple(matrix):
+        if not kernels_take(matrix):
             super().limit_row_norms(matrix, limit, workspace)
             return
         rows, columns = matrix.shape
         self._launch("limit_row_norms", matrix.dtype, rows, matrix, columns, limit)
-
-
-def _after_a_step(known: Moving) -> Moving:
-    """What the kernel advance_numbers makes of it."""
-    velocity_steps = known.velocity_steps
-    if velocity_steps is not None:
-        velocity_steps += known.momentum != 0
-    return known._replace(steps=known.steps + 1, velocity_steps=velocity_steps)
-
-
-def _constants(formula: Formula) -> tuple[float, ...]:
-    """The four constants that a kernel takes."""
-    return (*formula.constants, 0.0, 0.0, 0.0, 0.0)[:4]
-
-
-def _memory(numbers: _Numbers | None) -> Array | None:
-    return None if numbers is None else numbers.array
-
-
-def _drawing(keep: Array | Draw | None) -> tuple[Any, ...]:
-    """What kernels are told of a mask that is to be drawn; see `_NOT_DRAWN`."""
-    if not isinstance(keep, Draw):
-        return _NOT_DRAWN
-    return (keep.start, keep.threshold, *keep.stream.key, keep.step, _memory(keep.numbers))
-
-
-def _of_first_replica(array: Array | None, replicas: int) -> tuple[Array | None, int]:
-    """The row of the first of several replicas, and how many elements behind it the next one's begins."""
-    if array is None or replicas == 1:
-        return array, 0
-    return array[0], array.strides[0] // array.itemsize
-
-
-def _simple(*arrays: Array | None) -> bool:
-    """Whether kernels can take them: real numbers in one piece."""
-    first = arrays[0]
-    assert first is not None
-    return first.dtype.char in "fd" and all(array is None or array.flags.c_contiguous for array in arrays)

@@ -16,13 +16,22 @@ from mutants_of_layers import LAYER_MUTANTS
 from mutants_of_masks import MASK_MUTANTS
 from mutants_of_optimizers import OPTIMIZER_MUTANTS
 from mutants_of_runs import RUN_MUTANTS
+from mutants_of_shares import SHARE_MUTANTS
 from mutants_of_slips import SLIP_MUTANTS
 from mutation import inject
 
 assert checks_of_fused
 assert checks_of_layers
 assert checks_of_training  # they fill CHECKS
-MUTANTS = [*SLIP_MUTANTS, *LAYER_MUTANTS, *MASK_MUTANTS, *OPTIMIZER_MUTANTS, *RUN_MUTANTS, *FUSED_MUTANTS]
+MUTANTS = [
+    *SLIP_MUTANTS,
+    *LAYER_MUTANTS,
+    *MASK_MUTANTS,
+    *OPTIMIZER_MUTANTS,
+    *RUN_MUTANTS,
+    *FUSED_MUTANTS,
+    *SHARE_MUTANTS,
+]
 USED = sorted({mutant.check for mutant in MUTANTS})
 
 
