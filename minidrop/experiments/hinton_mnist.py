@@ -91,9 +91,8 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         [runs.table()],
         [Drawing("errors", caption(runs.size), draw(plan, runs))],
         runs.notes(
-            "Published: 160 errors of 10,000, the best of others without dropout, and about 130 and 110 "
-            f"after 3000 epochs; those of {runs.epochs} cannot be judged by them. The nets without dropout "
-            "have no limit on their weights either, but for the code of 000's."
+            f"The published errors are not those of {runs.epochs} epochs, so ours are not judged by them. "
+            "Nets without dropout have no limit on their weights either, but for the code of 000's."
         ),
     )
 

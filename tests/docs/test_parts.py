@@ -110,9 +110,9 @@ def test_hintons_nets_have_a_page_when_only_some_of_them_are_trained(only, tmp_p
     assert "**Not all of it has been run**: updates, " in text
     trained = {job.key.partition("-")[0] for job in jobs}
     begins = {
-        "relu": "With ReLU units",
-        "logistic": "With logistic units",
-        "published": "As document 000's code",
+        "relu": ") with ReLU units",
+        "logistic": ") with logistic units",
+        "published": ") as document 000's code",
     }
     assert {reading for reading, begin in begins.items() if begin in text} == trained
     claims = re.findall(r"\| (\S[^|]*: dropout of [^|]* has fewer errors than [^|]*) \|", text)
