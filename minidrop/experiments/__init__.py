@@ -43,6 +43,7 @@ NAMES: tuple[str, ...] = (
     "dropout-pairs",
     "dropout-epochs",
     "activation-variance",
+    "dropout-at-test",
     "dropout-and-decay",
     "dropconnect",
     "stochastic-relu",
