@@ -5,11 +5,14 @@ half widths of their 95 % intervals. In the interval of one of them the other's 
 """
 
 from collections.abc import Iterator
-from math import hypot
+from dataclasses import replace
+from math import hypot, sqrt
 
 from docs.found import Found, Json
 from minidrop.errors import ExperimentError
+from minidrop.experiments.fashion import ONE_MORE_RUN, of_one_more
 from minidrop.experiments.verdicts import Quantity
+from minidrop.intervals import inside, student
 
 
 def attached(page: Json, run: Json) -> Json:
@@ -35,15 +38,37 @@ def told_again(results: Json) -> str:
     again = results["again"]
     pairs = list(_pairs(results))
     near = [q.name for q, other in pairs if abs(q.mean - other.mean) <= hypot(q.half, other.half)]
-    inside = [q.name for q, other in pairs if abs(q.mean - other.mean) <= q.half]
+    within = [q.name for q, other in pairs if abs(q.mean - other.mean) <= q.half]
+    expected = sum(_chance(*pair) for pair in pairs)
     text = (
         f"`{again['command']}`, at commit {', '.join(again['commits']) or 'unknown'}: of {len(pairs)} means "
-        f"{len(inside)} are inside the intervals above, and {len(near)} no further from ours than "
-        "√(h₁² + h₂²) of the half widths of both intervals."
+        f"{len(within)} are inside the intervals above (to be expected: {expected:.1f}), and {len(near)} no "
+        "further from ours than √(h₁² + h₂²) of the half widths of both intervals."
     )
     verdicts = {q["name"]: q["verdict"] for q in again["quantities"]}
-    turned = [f"{q.name}, *{verdicts[q.name]}*" for q, _ in pairs if verdicts[q.name] != q.verdict]
-    return text + (f" With those seeds it is otherwise for {'; '.join(turned)}." if turned else "")
+    turned = [
+        f"{q.name}, *{verdicts[q.name]}* with those, *{_together(q, other).verdict}* with all"
+        for q, other in pairs
+        if verdicts[q.name] != q.verdict
+    ]
+    return text + (f" Another verdict: {'; '.join(turned)}." if turned else "")
+
+
+def _chance(q: Quantity, other: Quantity) -> float:
+    """P(|T| < t / √(1 + n/m)): how probably the mean of m more values is in the interval of that of n.
+
+    >>> round(_chance(Quantity("", [1, 2, 3, 4, 5]), Quantity("", [1, 2, 3, 4, 5])), 2)
+    0.88
+    """
+    n, m = len(q.ours), len(other.ours)
+    return inside(student(n - 1) / sqrt(1 + n / m), n - 1)
+
+
+def _together(q: Quantity, other: Quantity) -> Quantity:
+    """The same of both samples in one, with what is known of the published number."""
+    ours = [*q.ours, *other.ours]
+    spread = of_one_more(ours) - of_one_more(q.ours) if q.because == ONE_MORE_RUN else 0.0
+    return replace(q, ours=ours, tolerance=q.tolerance + spread)
 
 
 def _pairs(results: Json) -> Iterator[tuple[Quantity, Quantity]]:

@@ -8,7 +8,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from textwrap import wrap
@@ -19,10 +19,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from docs.again import told_again
 from docs.found import Found, Json
 from docs.machines import machine, together
+from docs.tables import checked, claimed, numbers, table
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
 from minidrop.experiments.report import number, rules_of
-from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim, Quantity
+from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -103,39 +104,6 @@ def wrapped(text: str) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "") -> str:
-    r"""A table in Markdown, its columns to the left, or as `align` says to the left or right.
-
-    >>> print(table(["net", "errors"], [["a | b", 130.0]], "lr"))
-    | net | errors |
-    |---|--:|
-    | a \| b | 130 |
-    """
-    rule = "|".join("--:" if side == "r" else "---" for side in align.ljust(len(columns), "l"))
-    lines = [" | ".join(number(cell).replace("|", "\\|") for cell in row) for row in (columns, *rows)]
-    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
-
-
-def numbers(quantities: Sequence[Quantity]) -> str:
-    """Quantities beside the published numbers; without a column for them where there is none."""
-    if any(q.published is not None for q in quantities):
-        rows = [(q.name, q.published_text(), q.text(), q.verdict) for q in quantities]
-        return table(("quantity", "published", "ours, ± 95 %", "verdict"), rows, "lrrl")
-    return table(("quantity", "ours, ± 95 %"), [(q.name, q.text()) for q in quantities], "lr")
-
-
-def claimed(claims: Sequence[Claim]) -> str:
-    """Claims with the numbers behind them."""
-    return table(("claim", "here", "verdict"), [(c.text, c.detail, c.verdict) for c in claims])
-
-
-def checked(quantities: Sequence[Quantity], claims: Sequence[Claim]) -> str:
-    """Checks of our own: numbers beside those of theory, and statements that have none."""
-    rows = [(q.name, q.published_text(), q.text(), q.verdict) for q in quantities]
-    rows += [(c.text, "", c.detail, c.verdict) for c in claims]
-    return table(("own check", "theory", "here", "verdict"), rows, "lrrl")
-
-
 def lasting(seconds: float) -> str:
     """A time in words.
 
@@ -151,6 +119,16 @@ def lasting(seconds: float) -> str:
 def told(claim: Claim, yes: str, no: str, undecided: str) -> str:
     """One of three texts: the claim holds, does not, or the runs leave it open."""
     return undecided if claim.holds is None else yes if claim.holds else no
+
+
+def told_by(claim: Claim, yes: str, no: str, undecided: str) -> str:
+    """The same with by how much, whose sign is in the words where they say so.
+
+    >>> told_by(Claim("a slip costs", True, "+0.08 ± 0.01"), "costs", "gains", "makes no clear difference,")
+    'costs 0.08 ± 0.01'
+    """
+    detail = claim.detail if claim.holds is None else claim.detail.lstrip("+-")
+    return f"{told(claim, yes, no, undecided)} {detail}"
 
 
 def extent(results: Json) -> str:
@@ -275,7 +253,16 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    functions: tuple[Callable[..., Any], ...] = (table, numbers, claimed, checked, lasting, median, told)
+    functions: tuple[Callable[..., Any], ...] = (
+        table,
+        numbers,
+        claimed,
+        checked,
+        lasting,
+        median,
+        told,
+        told_by,
+    )
     made.globals |= {function.__name__: function for function in functions}
     made.filters["number"] = number
     return made

@@ -6,8 +6,9 @@ with t the 97.5 % quantile of Student's distribution for n - 1 degrees of freedo
 """
 
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite, sqrt
-from statistics import NormalDist, fmean, stdev
+from functools import cache
+from math import atan, cos, inf, isfinite, pi, sin, sqrt
+from statistics import fmean, stdev
 from typing import Any
 
 #: a run's numbers by name; None where there is nothing to report
@@ -15,36 +16,56 @@ Numbers = Mapping[str, float | None]
 #: what is the same for every seed of a configuration
 SAME = ("epoch", "step", "learning_rate", "momentum")
 
-#: the 97.5 % quantiles of Student's t for 1 ... 30 degrees of freedom
-STUDENT = (
-    *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
-    *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
-    *(2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423),
-)
 
+@cache
+def student(degrees: int, tail: float = 0.025) -> float:
+    """The t that Student's T exceeds with the probability `tail`, to four decimals as in printed tables.
 
-def student(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t; above 30 degrees of freedom to better than 1e-4 by its expansion.
+    By bisection of P(|T| < t), which is finite for n degrees of freedom (Abramowitz and Stegun 1964, 26.7.3
+    and 26.7.4): with tan θ = t / √n
 
-    >>> student(2), round(student(120), 3)
-    (4.3027, 1.98)
+        n even    sin θ (1 + 1/2 cos² θ + (1·3)/(2·4) cos⁴ θ + ... )                        n/2 terms
+        n odd     2/π (θ + sin θ (cos θ + 2/3 cos³ θ + (2·4)/(3·5) cos⁵ θ + ... ))          (n-1)/2 terms
+
+    >>> student(2), student(120), student(1, 0.005)
+    (4.3027, 1.9799, 63.6567)
     """
-    if degrees <= len(STUDENT):
-        return STUDENT[degrees - 1]
-    z = NormalDist().inv_cdf(0.975)
-    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+    low, high = 0.0, 1.0
+    while inside(high, degrees) < 1 - 2 * tail:
+        low, high = high, 2 * high
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if inside(middle, degrees) < 1 - 2 * tail else (low, middle)
+    return round(high, 4)
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
+def inside(t: float, degrees: int) -> float:
+    """P(|T| < t) for Student's T; see `student`.
+
+    >>> round(inside(1.0, 1), 6)
+    0.5
+    """
+    theta, odd = atan(t / sqrt(degrees)), degrees % 2
+    term, total = cos(theta) ** odd, 0.0
+    for k in range(1, degrees - odd, 2):
+        total += term
+        term *= (k + odd) / (k + 1 + odd) * cos(theta) ** 2
+    return 2 / pi * (theta + sin(theta) * total) if odd else sin(theta) * total
+
+
+def interval(values: Sequence[float], among: int = 1) -> tuple[float, float]:
     """The mean of `values` and the half width of its 95 % interval, infinite for a single value.
 
+    Of `among` intervals that answer one question 95 % is for all together: each misses with a probability of
+    at most 5 % / among (Bonferroni).
+
     >>> mean, half = interval([1.0, 2.0, 3.0])
-    >>> mean, round(half, 3)
-    (2.0, 2.484)
+    >>> mean, round(half, 3), round(interval([1.0, 2.0, 3.0], among=5)[1], 3)
+    (2.0, 2.484, 5.73)
     """
     if len(values) < 2 or not all(map(isfinite, values)):
         return fmean(values), inf
-    return fmean(values), student(len(values) - 1) * stdev(values) / sqrt(len(values))
+    return fmean(values), student(len(values) - 1, 0.025 / among) * stdev(values) / sqrt(len(values))
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:

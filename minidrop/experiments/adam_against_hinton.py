@@ -30,6 +30,7 @@ STUDY = Study(
     epochs=20,
     asked=ASKED,
 )
+CAPTION = "Test errors and training loss by epoch, mean over seeds with its 95 % interval."
 
 
 def algorithm_1(folder: Path, steps: int = 100, rate: float = 1e-3) -> Result:
@@ -69,7 +70,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         ],
         [runs.table(), lengths_table(runs)],
         [
-            Drawing("errors", "Mean over seeds with its 95 % interval.", draw(plan, runs)),
+            Drawing("errors", CAPTION, draw(plan, runs)),
             histograms(runs, {"ReLU": STUDY.labels}, ["dampened"]),
         ],
         runs.notes("Adam's best learning rate is chosen by the test errors themselves, in Adam's favour."),
@@ -77,11 +78,12 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
 
 
 def same_results(runs: Runs, name: str, what: str) -> Claim:
-    """The claim that Adam at its best has the errors of another update, by differences seed by seed."""
+    """The claim that Adam at the best of its rates has the errors of another update, seed by seed."""
     best = runs.best([f"adam-{rate:g}" for rate in RATES])
     gaps = runs.gaps(best, name)
     text = f"Adam at its best learning rate gives the results of {what}"
-    return alike(text, gaps, f"{STUDY.labels[best]}: {signed(gaps, 1)} errors, seed by seed")
+    told = f"{STUDY.labels[best]}: {signed(gaps, 1, len(RATES))} errors, seed by seed"
+    return alike(text, gaps, told, len(RATES))
 
 
 def draw(plan: Plan, runs: Runs) -> Any:

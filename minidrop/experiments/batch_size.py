@@ -6,9 +6,12 @@ or numbers. Ours is a 784-200-10 net trained by plain SGD with batches of severa
 Its formulas sum the gradient over the batch, w ← w - η Σ_b ∇ℓ_b, while its code averages. The two are one
 algorithm when the mean's learning rate is B η, and both readings are run:
 
-    mean    learning rate 0.1 for every B: a large batch makes as long steps, but few
+    mean    learning rate 0.1 for every B: a large batch makes as long steps, but few in an epoch
     sum     η = 0.001, that is 0.001 B for the mean: a large batch steps as far as its examples one by one,
             until that is too far
+
+The loss is that of the test set after each epoch: the training loss of an epoch is a mean over its steps, and
+would be a larger one for the fewer and earlier steps of a large batch.
 
 Its ad hoc loop over batches is `for b in range(N, bs)`, which is empty; `range(0, N, bs)` is meant.
 """
@@ -39,7 +42,7 @@ BATCH, STEPS = 20, 10
 
 def sizes(plan: Plan) -> Sequence[int]:
     """The batch sizes; MNIST's 60,000 examples are whole batches of each."""
-    chosen: Sequence[int] = plan.pick((10, 30, 100, 300, 1000, 3000), (25, 100, 400))
+    chosen: Sequence[int] = plan.pick((10, 30, 100, 300, 1000, 3000), (25, 75, 300))
     return chosen
 
 
@@ -126,22 +129,23 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         numbers = [interval(first)[0], interval(last)[0]]
         rows.append([reading, size, rate_of(reading, size), updates, published, *numbers, diverged])
         for epoch, losses in (("epoch 1", first), ("the last epoch", last)):
-            findings.quantities.append(Quantity(f"{reading}, B = {size}: training loss of {epoch}", losses))
+            findings.quantities.append(Quantity(f"{reading}, B = {size}: test loss after {epoch}", losses))
     columns = (
         *("gradient", "B", "learning rate of the mean", "updates an epoch", "published loop's updates"),
-        *("loss of epoch 1", "loss of the last epoch", "runs that diverged"),
+        *("loss after epoch 1", "loss after the last epoch", "runs that diverged"),
     )
-    findings.tables.append(Table("Training loss by size of the batch", columns, rows))
+    findings.tables.append(Table("Test loss by size of the batch", columns, rows))
     findings.claims += _claims(plan, runs)
+    equal, claims = by_updates(runs)
+    findings.tables.append(equal)
+    findings.claims += claims
     findings.drawings += [draw_curves(runs, examples, TITLES), draw_sizes(runs)]
     return findings
 
 
 def _claims(plan: Plan, runs: Runs) -> list[Claim]:
     """What the first epoch shows."""
-    by_seed = {
-        key: {seed: curve(run, "train_loss")[0] for seed, run in found.items()} for key, found in runs.items()
-    }
+    by_seed = {key: after(found, 0) for key, found in runs.items()}
     first = {key: interval(list(losses.values()))[0] for key, losses in by_seed.items()}
     mean = [size for size in sizes(plan) if ("mean", size) in first]
     small = [first["sum", size] for size in sizes(plan) if ("sum", size) in first and size <= 3 * COMMON]
@@ -153,7 +157,31 @@ def _claims(plan: Plan, runs: Runs) -> list[Claim]:
     claims = [ordered(text, *grown, detail=f"losses from small to large: {shown}")]
     alike = max(small) / min(small)
     text = f"with the sum, sizes up to {3 * COMMON} lower the loss alike, within a tenth"
-    return [*claims, Claim(text, alike < 1.1, f"largest over smallest loss of epoch 1: {alike:.2f}")]
+    claims.append(Claim(text, alike < 1.1, f"largest over smallest loss after epoch 1: {alike:.2f}"))
+    return claims
+
+
+def by_updates(runs: Runs) -> tuple[Table, list[Claim]]:
+    """With the mean: as many updates of larger batches, which have seen more examples."""
+    rows, claims = [], []
+    for (reading, size), found in runs.items():
+        epochs = max(len(run["history"]) for run in found.values())
+        less = size // epochs
+        if reading == "mean" and size % epochs == 0 and (reading, less) in runs:
+            updates = curve(next(iter(found.values())), "step")[-1]
+            small, large = after(runs[reading, less], 0), after(found, epochs - 1)
+            text = f"with the mean, {updates:g} updates of {size} lower the loss more than of {less}"
+            claims.append(ordered(text, gaps(small, large)))
+            means = [interval(list(losses.values()))[0] for losses in (large, small) if losses]
+            rows.append((updates, size, means[0], less, means[-1]))
+    columns = ("updates", "B", "test loss", "smaller B", "its test loss")
+    return Table("At equal numbers of updates, with the mean", columns, rows), claims
+
+
+def after(runs: Mapping[int, Result], epoch: int) -> dict[int, float]:
+    """The test loss after an epoch, from 0, by the seeds that came so far."""
+    curves = {seed: curve(run, "test_loss") for seed, run in runs.items()}
+    return {seed: losses[epoch] for seed, losses in curves.items() if len(losses) > epoch}
 
 
 EXPERIMENT = Experiment(

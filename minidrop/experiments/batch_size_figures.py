@@ -13,8 +13,8 @@ Runs = dict[tuple[str, int], dict[int, Result]]
 
 
 def losses_of(runs: Sequence[Result]) -> tuple[list[float], list[float]]:
-    """The training losses of the first and of the last epoch, of each seed."""
-    curves = [curve(run, "train_loss") for run in runs]
+    """The test losses after the first and after the last epoch, of each seed."""
+    curves = [curve(run, "test_loss") for run in runs]
     return [losses[0] for losses in curves], [losses[-1] for losses in curves]
 
 
@@ -25,11 +25,11 @@ def draw_curves(runs: Runs, examples: int, titles: Mapping[str, str]) -> Drawing
         found = [(size, list(run.values())) for (which, size), run in runs.items() if which == reading]
         for (size, seeds), colour in zip(found, COLOURS, strict=False):
             length = min(len(run["history"]) for run in seeds)
-            losses = [curve(run, "train_loss")[:length] for run in seeds]
+            losses = [curve(run, "test_loss")[:length] for run in seeds]
             steps = curve(seeds[0], "step")[:length]
             band(row[0], range(1, length + 1), losses, f"B = {size}", colour, log=True)
             band(row[1], steps, losses, f"B = {size}", colour, log=True)
-        label(row[0], "epoch", "training loss (nats)", titles[reading], legend=False, epochs=True)
+        label(row[0], "epoch", "test loss (nats)", titles[reading], legend=False, epochs=True)
         thousands = row[0].secondary_xaxis(
             "top", functions=(lambda e: e * examples / 1000, lambda k: k * 1000 / examples)
         )
@@ -40,7 +40,7 @@ def draw_curves(runs: Runs, examples: int, titles: Mapping[str, str]) -> Drawing
         plain_ticks(row[0].yaxis)
         row[1].set_xscale("log")
     caption = (
-        "The training loss of each epoch, geometric mean over the seeds with its 95 % interval; left by what "
+        "The test loss after each epoch, geometric mean over the seeds with its 95 % interval; left by what "
         "was seen, right by how often it stepped."
     )
     return Drawing("curves", caption, figure)
@@ -66,6 +66,6 @@ def draw_sizes(runs: Runs) -> Drawing:
     sizes = sorted({size for _, size in runs})
     axes[0, 0].set_xticks(sizes, map(str, sizes))
     axes[0, 0].minorticks_off()
-    label(axes[0, 0], "size of the mini-batch B (examples)", "training loss (nats)")
+    label(axes[0, 0], "size of the mini-batch B (examples)", "test loss (nats)")
     caption = "Geometric means over the seeds after one epoch and in the end, with their 95 % intervals."
     return Drawing("sizes", caption, figure)

@@ -7,10 +7,10 @@ nothing; in evaluation they average over the Gaussian that has the mean and vari
 
     μ = k x Wᵀ + b,    v = k (1 - k) x² (W²)ᵀ
 
-"batch, rate as meant" is the published one without the slip. "mean weights" is the network of Wan et al.
-evaluated with k W alone, as dropout is.
+"Rate as meant" is the published one without the slip. "Mean weights" is the network of Wan et al. evaluated
+with k W alone, as dropout is.
 
-Between that and Wan et al. two things change, the scale and the masks. "batch, not scaled" is in the middle:
+Between that and Wan et al. two things change, the scale and the masks. "Not scaled" is in the middle:
 one mask for the batch and no scale. In the coordinates W' = k W it is the scaled net whose dropped weights
 begin k times as large and learn with k² η (as in `--match-paper`), half and a quarter here, and so it is run.
 """
@@ -54,10 +54,10 @@ SAMPLES = 100
 UNSCALED = {"dropout": "0.5,0.5,0", "match_paper": True}
 #: by variant: what it is, the plotted validation accuracy, and the printed accuracy on raw pixels
 VARIANTS = {
-    "published": ("batch, as published", 0.753, 0.67),
-    "meant": ("batch, rate as meant", None, None),
-    "unscaled": ("batch, not scaled", None, None),
-    "example": ("example, not scaled (Wan et al.)", None, None),
+    "published": ("one mask a batch, as published", 0.753, 0.67),
+    "meant": ("one mask a batch, rate as meant", None, None),
+    "unscaled": ("one mask a batch, not scaled", None, None),
+    "example": ("a mask an example, not scaled (Wan et al.)", None, None),
     "dropout": ("dropout of activations", None, None),
 }
 
@@ -194,6 +194,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
             ("the slip in the rate costs accuracy", "meant", "published"),
             ("to scale in training gains accuracy, with a mask for the batch", "meant", "unscaled"),
             ("a mask for each example beats one for the batch, neither scaled", "example", "unscaled"),
+            ("DropConnect, scaled and with the rate as meant, beats dropout", "meant", "dropout"),
             ("DropConnect of Wan et al. beats dropout", "example", "dropout"),
         )
     ]

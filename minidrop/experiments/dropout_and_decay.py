@@ -104,15 +104,17 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         name = f"weights after {STEPS} steps without a gradient, decay 0.5: 0.95^{STEPS}"
         quantities.append(Quantity(name, [factor], 0.95**STEPS, "exact", 1e-6, digits=6))
     rows, claims = [], []
+    among = len(PIXELS) * len(decays[1:-1])  # one that is not 0 would be an answer
     for decay in decays[1:]:
         for pixels in PIXELS:
             alone = [paired(found[key, decay], found[key, 0.0], pixels) for key in DROPOUT]
             dropped = paired(found["dropout", 0.0], found["none", 0.0], pixels)
             both = interaction(found, decay, pixels)
-            rows.append((f"{decay:g}", pixels, *map(signed, (*alone, dropped, both))))
-        if decay != GUESS:  # where both nets guess, the interaction is minus what dropout does alone
-            text = f"weight decay {decay:g}: the effects add, the interaction is 0 (scaled pixels)"
-            claims.append(alike(text, interaction(found, decay, "scaled")))
+            told = signed(both, among=1 if decay == GUESS else among)
+            rows.append((f"{decay:g}", pixels, *map(signed, (*alone, dropped)), told))
+            if decay != GUESS:  # where both nets guess, the interaction is minus what dropout does alone
+                text = f"weight decay {decay:g}: the effects add, the interaction is 0 ({pixels} pixels)"
+                claims.append(alike(text, both, among=among))
     guesses = [value for key in DROPOUT for value in found[key, GUESS].final("scaled")]
     claims.append(
         Claim(

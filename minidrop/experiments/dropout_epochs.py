@@ -53,6 +53,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     dropout, none = (variant(results, plan.seeds_of(5), key, name) for key, (name, _, _) in VARIANTS.items())
     quantities: list[Quantity] = []
     rows, claims = [], []
+    among = len(PIXELS) * len(EPOCHS)  # one success would be an answer
     for i, epoch in enumerate(plan.pick(EPOCHS, QUICK_EPOCHS)):
         for one, (_, _, published) in zip((dropout, none), VARIANTS.values(), strict=True):
             for pixels in PIXELS:
@@ -64,8 +65,8 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                     )
         for pixels in PIXELS:
             gained = gain(dropout, none, epoch, pixels)
-            rows.append((epoch, pixels, len(gained), signed(gained)))
-            claims.append(ordered(f"{epoch} epochs, {pixels} pixels: dropout is better", gained))
+            rows.append((epoch, pixels, len(gained), signed(gained, among=among)))
+            claims.append(ordered(f"{epoch} epochs, {pixels} pixels: dropout is better", gained, among=among))
     claims += short_is_a_beginning(results, plan.seeds_of(5)[0])
     columns = ("epochs", "pixels", "seeds", "accuracy with dropout minus without")
     caption = (

@@ -155,13 +155,13 @@ class Runs:
                 shown.append(Quantity(what, errors, beside, digits=1, judge=False))
         return shown
 
-    def fewer(self, text: str, names: Sequence[str]) -> Claim:
-        """The claim that the variants, in this order, have fewer and fewer errors."""
+    def fewer(self, text: str, names: Sequence[str], among: int = 1) -> Claim:
+        """The claim that the variants, in this order, have fewer and fewer errors; see `ordered`."""
         pairs = {(name, better): self.gaps(name, better) for name, better in pairwise(names)}
         labels = {name: self.study.variants[name].label for name in names}
-        shown = [f"{labels[a]} - {labels[b]}: {signed(gaps, 1)}" for (a, b), gaps in pairs.items()]
+        shown = [f"{labels[a]} - {labels[b]}: {signed(gaps, 1, among)}" for (a, b), gaps in pairs.items()]
         detail = f"{'; '.join(shown)} errors after {self.epochs} epochs"
-        return ordered(text, *pairs.values(), detail=detail)
+        return ordered(text, *pairs.values(), detail=detail, among=among)
 
     def gaps(self, name: str, other: str) -> list[float]:
         """By how much the final errors of a variant are above another's, for each seed that both have."""

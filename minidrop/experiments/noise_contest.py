@@ -124,8 +124,8 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=3, fontsize="small")
     caption = (
-        "Validation accuracy, mean over seeds with its 95 % interval: of the best epoch of each run, by the "
-        "rate of the noise, where the dotted line is without any; and by epoch."
+        "Validation accuracy, mean over seeds with its 95 % interval. Left: in the best epoch of each run, "
+        "by the rate of the noise; the dotted line is without any. Right: by epoch."
     )
     drawing = Drawing("validation", caption, figure)
     return Findings(
@@ -198,7 +198,7 @@ def choices(found: Mapping[str, Variant], noise: Mapping[int, str], dropout: Map
 
 def by_rate(axes: Any, found: Mapping[str, Variant]) -> None:
     """Validation accuracy against the rate of the noise."""
-    for (kind, about), marker in zip(KINDS.items(), "o^sDv", strict=True):
+    for i, ((kind, about), marker) in enumerate(zip(KINDS.items(), "o^sDv", strict=True)):
         points = [
             (rate, *ends(validation_accuracies(runs)))
             for rate in RATES
@@ -206,9 +206,10 @@ def by_rate(axes: Any, found: Mapping[str, Variant]) -> None:
         ]
         if points:
             rates, means, low, high = map(list, zip(*points, strict=True))
-            axes.plot(rates, means, label=about.name, color=COLOURS_OF[kind], marker=marker)
+            beside = [rate + 0.012 * (i - 2) for rate in rates]  # or one would hide the other
+            axes.plot(beside, means, label=about.name, color=COLOURS_OF[kind], marker=marker)
             if isfinite(low[0]):
-                axes.fill_between(rates, low, high, color=COLOURS_OF[kind], alpha=0.15, linewidth=0)
+                axes.vlines(beside, low, high, color=COLOURS_OF[kind])
     if found[NONE].runs:
         axes.axhline(fmean(validation_accuracies(found[NONE].runs)), color=COLOURS_OF[NONE], linestyle=":")
     label(axes, "rate of the noise", "validation accuracy", legend=False)

@@ -13,6 +13,8 @@ Trainings are ordered by one rule, `ordered`: by their differences seed by seed,
 masks and shuffles. An order holds if the 95 % interval of the mean difference is above 0, is contradicted if
 it is below, and stays open if 0 is inside, as it does with a single seed. Equality, `alike`, is contradicted
 if 0 is outside and stays open otherwise: an interval with 0 in it bears out neither an order nor equality.
+Where one question is tried several times, and one success would be an answer, the intervals are so much wider
+that 95 % is for all of them together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -99,10 +101,17 @@ class Quantity:
     def published_text(self) -> str:
         """The published number as a text; a dash where there is none.
 
-        >>> Quantity("errors", [1.0], 2.3094).published_text()
-        '2.3094'
+        What need not be exact has no more decimals than were published.
+
+        >>> Quantity("gradient", [1.0], 4.0, "exact").published_text()
+        '4.0000'
+        >>> Quantity("accuracy", [1.0], 0.66).published_text()
+        '0.66'
         """
-        return "—" if self.published is None else f"{self.published:.{self.digits}f}"
+        if self.published is None:
+            return "—"
+        text = f"{self.published:.{self.digits}f}"
+        return text if self.rule == "exact" or "." not in text else text.rstrip("0").rstrip(".")
 
     def text(self) -> str:
         """Ours as a text; what must be exact has no interval.
@@ -153,48 +162,51 @@ def gaps(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
     return [value - other[seed] for seed, value in one.items() if seed in other]
 
 
-def signed(gaps: Sequence[float], digits: int = 4) -> str:
-    """The mean of differences with its 95 % interval, as the detail of a claim.
+def signed(gaps: Sequence[float], digits: int = 4, among: int = 1) -> str:
+    """The mean of differences with its 95 % interval, `among` others, as the detail of a claim.
 
     >>> signed([0.01, 0.02, 0.03]), signed([1.5], 1), signed([])
     ('+0.0200 ± 0.0248', '+1.5', 'no runs')
     """
     if not gaps:
         return "no runs"
-    mean, half = interval(gaps)
+    mean, half = interval(gaps, among)
     return f"{mean:+.{digits}f}" + (f" ± {half:.{digits}f}" if half < inf else "")
 
 
-def above(gaps: Sequence[float]) -> bool | None:
-    """Whether differences are above 0 on average, by their 95 % interval; None if 0 is inside it.
+def above(gaps: Sequence[float], among: int = 1) -> bool | None:
+    """Whether differences are above 0 on average, by their 95 % interval `among` others; None if 0 is inside.
 
     >>> above([1.0, 2.0, 1.5]), above([-1.0, -2.0, -1.5]), above([1.0, -2.0, 1.5]), above([1.0]), above([])
     (True, False, None, None, None)
     """
-    mean, half = interval(gaps) if gaps else (0.0, inf)
+    mean, half = interval(gaps, among) if gaps else (0.0, inf)
     return True if mean > half else False if mean < -half else None
 
 
-def ordered(text: str, *gaps: Sequence[float], detail: str = "") -> Claim:
+def ordered(text: str, *gaps: Sequence[float], detail: str = "", among: int = 1) -> Claim:
     """The claim that an order of trainings holds.
 
     Args:
         text: the order.
         gaps: for each two neighbours in it, their differences seed by seed, positive where the order holds.
         detail: the numbers behind it; the means of `gaps` if it is not given.
+        among: how many claims are tries of one question, as in `interval`.
 
     >>> ordered("a beats b, and b c", [0.1, 0.11, 0.12], [0.2, -0.1, 0.0]).holds is None
     True
     """
-    found = [above(one) for one in gaps]
+    found = [above(one, among) for one in gaps]
     holds = False if False in found else None if None in found else True
-    return Claim(text, holds, detail or "; ".join(map(signed, gaps)))
+    return Claim(text, holds, detail or "; ".join(signed(one, among=among) for one in gaps))
 
 
-def alike(text: str, gaps: Sequence[float], detail: str = "") -> Claim:
+def alike(text: str, gaps: Sequence[float], detail: str = "", among: int = 1) -> Claim:
     """The claim that differences seed by seed are 0 on average: contradicted, or open; no run can prove it.
+
+    Arguments as of `ordered`.
 
     >>> [alike("a is as good as b", found).verdict for found in ([0.1, -0.1], [1.0, 1.01], [0.0])]
     ['open', 'differs', 'open']
     """
-    return Claim(text, None if above(gaps) is None else False, detail or signed(gaps))
+    return Claim(text, None if above(gaps, among) is None else False, detail or signed(gaps, among=among))

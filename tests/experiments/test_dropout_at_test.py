@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import tolerances
 from fashion_helpers import red, some
 
+from minidrop import runs
 from minidrop.config import TrainConfig
 from minidrop.experiments.dropout_at_test import PASSES, outputs, scores, with_masks
 from minidrop.layers.stochastic import DropRate
@@ -16,8 +16,11 @@ from minidrop.training import evaluate
 SMALL = TrainConfig(layers="64-16-16-10", dropout="0,0.5,0.5", mode="inverted", seed=3, dtype="float64")
 
 
-def test_all_units_are_what_evaluation_says():
+@pytest.mark.parametrize("size", [100, 1000])
+def test_all_units_are_what_evaluation_says_whatever_the_batches(size, monkeypatch):
+    monkeypatch.setattr(runs, "EVALUATION_BATCH", size)
     run = Run(SMALL)
+    assert len(run.evaluation("test")) == (4 if size == 100 else 1)
     found = with_masks(run)["all"]
     run.model.eval()
     expected = evaluate(run.model, run.evaluation("test"))
@@ -42,7 +45,7 @@ def test_a_pass_has_masks_of_its_own_that_are_those_of_training_and_its_mean_is_
     assert (first != second).any(axis=1).mean() > 0.9
     assert first.sum(axis=1) == pytest.approx(1)
     found = with_masks(run)
-    labels = np.concatenate([t for _, t in batches.epoch(0)])
+    labels = run.dataset.test.labels
     assert found["mean"][PASSES.index(2)] == pytest.approx(scores((first + second) / 2, labels))
     assert found["changed"] == (first.argmax(axis=1) != second.argmax(axis=1)).mean()
     assert not run.model.training

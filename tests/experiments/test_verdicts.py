@@ -12,7 +12,25 @@ from minidrop.intervals import interval, student
 def test_students_quantiles_are_scipys():
     stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed")
     for degrees in (*range(1, 41), 100, 1000):
-        assert student(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), abs=1e-4)
+        for tail in (0.025, 0.025 / 6, 0.001):
+            assert student(degrees, tail) == pytest.approx(stats.t.ppf(1 - tail, degrees), abs=1e-4)
+
+
+def test_students_quantiles_of_one_and_two_degrees_by_hand():
+    """P(|T| < t) is 2/π arctan t, and t / √(2 + t²)."""
+    for tail in (0.25, 0.025, 0.005):
+        p = 1 - 2 * tail
+        assert student(1, tail) == pytest.approx(math.tan(math.pi / 2 * p), abs=1e-4)
+        assert student(2, tail) == pytest.approx(p * math.sqrt(2 / (1 - p * p)), abs=1e-4)
+
+
+def test_what_one_interval_says_several_need_not_say_together():
+    found = [0.5, 1.0, 1.5, 1.0]
+    assert ordered("a beats b", found).verdict == AGREES
+    assert ordered("a beats b", found, among=20).verdict == OPEN
+    assert alike("a is b", found).verdict == DIFFERS
+    assert alike("a is b", found, among=20).verdict == OPEN
+    assert ordered("a beats b", found, among=20).detail == "+1.0000 ± 1.9320"
 
 
 def test_an_interval_by_hand():
