@@ -141,9 +141,32 @@ def extent(results: Json) -> str:
         return counted_jobs(len(records))
     epochs, seeds = (sorted({config[key] for config in configs}) for key in ("epochs", "seed"))
     kind = "seed" if len(seeds) == 1 else "seeds"
-    text = f"{len(configs)} trainings of {_listed(epochs)} epochs, {kind} {_listed(seeds)}"
+    text = f"{len(configs)} trainings of {_listed(epochs)} epochs{_alike(configs)}, {kind} {_listed(seeds)}"
     others = len(records) - len(configs)
     return f"{text}, and {counted_jobs(others, 'other ')}" if others else text
+
+
+#: how a key of a configuration is told where all trainings share its value
+SETTING = {
+    "dataset": "{}",
+    "layers": "{}",
+    "unit": "{} units",
+    "optimizer": "{}",
+    "lr": "learning rate {:g}",
+    "batch_size": "batches of {}",
+}
+
+
+def _alike(configs: Sequence[Json]) -> str:
+    """What trainings have in common, in brackets.
+
+    >>> _alike([{"layers": "64-10", "lr": 0.1}, {"layers": "64-10", "lr": 0.2}])
+    ' (64-10)'
+    """
+    first, *others = configs
+    shared = [key for key in SETTING if key in first and all(one[key] == first[key] for one in others)]
+    told = ", ".join(SETTING[key].format(first[key]) for key in shared)
+    return f" ({told})" if told else ""
 
 
 def unfinished(missing: Sequence[str], shown: int = 6) -> str:

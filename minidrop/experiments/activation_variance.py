@@ -134,9 +134,9 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                 claims.append(follows_the_law(one, layer))
     columns = ("network", "layer", "before", "after", "Var/q + (1-q)/q E[a]²", "the document's formula")
     caption = (
-        "Variance of the hidden activations after each epoch, mean over seeds with its 95 % interval. "
-        "Circles are what the law makes of the activations before dropout; crosses are read off the "
-        "document's figures."
+        "Variance of the hidden activations after each epoch, mean over seeds with its 95 % interval; "
+        "without dropout, before and after are one. Circles are what the law makes of the activations before "
+        "dropout; crosses are read off the document's figures."
     )
     return Findings(
         quantities,
@@ -163,7 +163,7 @@ def _sigmas(numbers: Mapping[str, float]) -> float:
 
 def drawn(found: Sequence[Variant]) -> "Figure":
     """A panel for each network, with both layers before and after dropout."""
-    figure, axes = panels(1, 2, height=4.2)
+    figure, axes = panels(1, 2, height=4.2, sharey=True)
     for axis, one, (_, _, published) in zip(axes.flat, found, VARIANTS.values(), strict=True):
         curves = [run["followed"] for run in one.runs.values() if all(run["followed"])]
         longest = max(map(len, curves), default=0)

@@ -224,11 +224,11 @@ class Runs:
         labels: Sequence[str] = (),
         dashed: Sequence[str] = (),
     ) -> None:
-        """Draw a number against the epoch, with bands over the seeds; dashed what lies on another."""
+        """Draw a number against the epoch, with bands over the seeds; dashed, dotted what lies on others."""
         shown = labels or [self.study.variants[name].label for name in names]
         for name, text, colour in zip(names, shown, COLOURS, strict=False):
             if curves := self.curves(name, key):
-                style = "--" if name in dashed else "-"
+                style = ("--", ":")[dashed.index(name)] if name in dashed else "-"
                 band(axes, range(1, len(curves[0]) + 1), curves, text, colour, linestyle=style)
 
     def within_limit(self, names: Sequence[str], length: float) -> Claim:

@@ -34,7 +34,7 @@ RATIOS = (6.5536, 1.6384, 1.6384, 0.4096)
 #: how many standard deviations a published draw may be from the mean of ours
 SPREAD = 3.5
 ONE_DRAW = (
-    "within the 95 % interval of our mean and, as it is of one draw, "
+    "within the 95 % interval of our mean, widened, as it is of one draw, by "
     f"{SPREAD:g} standard deviations of our single draws on a logarithmic scale"
 )
 #: how many standard errors the mean of our draws may be from the law

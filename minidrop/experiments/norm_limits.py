@@ -133,8 +133,9 @@ def draw_curves(plan: Plan, runs: Runs) -> Any:
     figure, axes = panels(2, 2, height=3.0)
     for (left, right), (unit, (title, changes)) in zip(axes, UNITS.items(), strict=True):
         names, labels = [f"{unit}-{limit}" for limit in LIMITS], [what for what, _ in LIMITS.values()]
-        runs.draw(left, "test_errors", names, labels, [f"{unit}-15"])
-        runs.draw(right, "largest_row_norm", names, labels, [f"{unit}-15"])
+        on_others = [f"{unit}-15", f"{unit}-root15"]
+        runs.draw(left, "test_errors", names, labels, on_others)
+        runs.draw(right, "largest_row_norm", names, labels, on_others)
         right.axhline(LIMIT, color="black", linestyle=":", linewidth=1, label="√15")
         shown = f"{title}, learning rate {changes['lr']:g}"
         label(left, "epoch", f"test errors of {runs.size}", shown, epochs=True, legend=False)

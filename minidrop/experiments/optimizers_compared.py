@@ -74,8 +74,8 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                 published,
                 tolerance=TOLERANCE,
                 digits=2,
-                because="within the 95 % interval of our mean, give or take "
-                f"{TOLERANCE:g} points as it is of one run",
+                because="within the 95 % interval of our mean, widened, as it is of one run, by "
+                f"{TOLERANCE:g} points",
             )
             for what, ours, published in (
                 ("test", test, contestant.test),
@@ -134,14 +134,14 @@ def _curves(trained: Mapping[str, Sequence[Result]], quick: bool) -> Drawing:
             accuracy.plot(
                 epochs * (1.03 + 0.03 * i), contestant.validation, "x", color=colour, markersize=8, mew=2
             )
-    accuracy.plot([], [], "x", color="black", markersize=8, mew=2, label="published best\n(Fashion-MNIST)")
+    loss.plot([], [], "x", color="black", markersize=8, mew=2, label="published best\n(Fashion-MNIST)")
     loss.set_yscale("log")
     plain_ticks(loss.yaxis)
-    label(loss, "epoch", "training loss (cross-entropy)", legend=False, epochs=True)
+    label(loss, "epoch", "training loss (cross-entropy)", epochs=True, legend=False)
+    loss.legend(fontsize="small", loc="upper right")
     label(accuracy, "epoch", "validation accuracy (%)", epochs=True, legend=False)
     if not quick:
         accuracy.set_ylim(80, 91)  # single epochs of single seeds fall far below
-    accuracy.legend(fontsize="small", loc="lower right")
     caption = (
         "Training loss, geometric mean, and validation accuracy, mean over the seeds, with 95 % intervals. "
         "At the right edge, the best validation accuracy of each published run. Below, intervals are cut off "

@@ -95,7 +95,8 @@ def columns_of(result: Result) -> list[list[float]]:
 
 #: when a published number agrees with ours
 TWO_RUNS = (
-    "within the 95 % interval of our mean and two standard deviations of one run, by the document's two runs"
+    "within the 95 % interval of our mean, widened by two standard deviations of one run, as the "
+    "document's two runs have them"
 )
 
 

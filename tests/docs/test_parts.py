@@ -29,7 +29,7 @@ def test_a_run_in_part_that_has_no_answer_yet_says_what_is_left_and_how(results,
     text = " ".join(pages.page(taking.take(run, results)).split())
     assert "Not answered yet: 1 of 3 jobs are still to be run. **Not all of it has been run**: x=2 is" in text
     assert "x=2 is missing; `python -m docs restore golden-dropout` makes a folder to go on in" in text
-    assert "| mean of the squares | 1.5000 | 1.2500" in text
+    assert "| mean of the squares | 1.5 | 1.2500" in text
     shutil.rmtree(results / "ravine")
     assert "| Not answered yet: 1 of 3 jobs are still to be run. | " in pages.index(results)
 

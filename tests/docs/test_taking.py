@@ -58,14 +58,16 @@ def test_a_run_again_is_told_on_the_page_that_is_there(results, run):
     text = " ".join(pages.page(folder).split())
     assert (
         "**Run again** with other seeds by `minidrop reproduce squares --first-seed 100`, at commit abc1234: "
-        "of 1 means 0 are inside the intervals above, and 0 no further from ours than"
+        "of 1 means 0 are inside the intervals above (to be expected: 0.9), and 0 no further from ours than"
     ) in text
-    assert "With those seeds it is otherwise for mean of it, *differs*." in text
+    assert "Another verdict: mean of it, *differs* with those, *agrees* with all." in text
     assert {path: path.read_bytes() for path in folder.glob("*.png")} == figures
     # 1 ± 1.27 and 2.5 ± 0.64: inside neither's own, but two such means can be so far apart
     changed(run, lambda values: values["quantities"][0].update(ours=[2.35, 2.45], verdict="agrees"))
     taking.take(run, results)
-    assert "0 are inside the intervals above, and 1 no further" in " ".join(pages.page(folder).split())
+    assert "0 are inside the intervals above (to be expected: 0.9), and 1 no further" in " ".join(
+        pages.page(folder).split()
+    )
 
 
 def test_a_page_that_is_renewed_keeps_what_a_run_again_found(results, run):

@@ -111,7 +111,7 @@ def test_sums_are_judged_where_no_network_is_a_guess_and_never_proven():
     claims = this.analyse(plan, {job.key: made_up(job) for job in jobs}).claims
     sums = [claim for claim in claims if "the effects add" in claim.text]
     assert [claim.text.partition(":")[0] for claim in sums] == [
-        f"weight decay {decay:g}" for decay in (1e-5, 1e-4, 1e-3, 1e-2)
+        f"weight decay {decay:g}" for decay in (1e-5, 1e-4, 1e-3, 1e-2) for _ in ("scaled", "raw")
     ]
     assert {claim.verdict for claim in sums} == {"open"}
 

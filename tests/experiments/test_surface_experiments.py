@@ -120,10 +120,28 @@ def test_missing_diverged_and_short_trainings_are_left_out():
     results["mean-25-seed-1"] = {"history": [row], "diverged": "later"}
     del results["mean-400-seed-0"], results["mean-400-seed-1"]
     findings = one.analyse(plan, results)
-    (table,) = findings.tables
+    table, equal = findings.tables
     assert [row[:2] for row in table.rows if row[-1]] == [["mean", 25]]
+    assert [row[1] for row in equal.rows] == []  # two epochs: no size is twice another
     assert ["mean", 400] not in [row[:2] for row in table.rows]
     assert one.analyse(plan, {}).quantities == []
+
+
+def test_sizes_are_compared_after_as_many_updates():
+    """Three epochs of 75 are as many updates as one of 25."""
+    one, plan = experiment("batch-size"), Plan(quick=True, seeds=2)
+    results = {}
+    for job in one.jobs(plan):
+        if "config" in job.arguments:
+            size = job.arguments["config"]["batch_size"]
+            losses = {25: (0.5, 0.2, 0.1), 75: (0.9, 0.6, 0.4)}.get(size, (1.0, 1.0, 1.0))
+            rows = [{"step": 1425 // size * (i + 1), "test_loss": loss} for i, loss in enumerate(losses)]
+            results[job.key] = {"history": rows, "diverged": None}
+    findings = one.analyse(plan, results)
+    assert findings.tables[1].rows == [(57, 75, 0.4, 25, 0.5)]
+    (claim,) = [claim for claim in findings.claims if "updates of" in claim.text]
+    assert claim.text == "with the mean, 57 updates of 75 lower the loss more than of 25"
+    assert (claim.verdict, claim.detail) == ("agrees", "+0.1000 ± 0.0000")
 
 
 def test_the_two_readings_of_a_batch():
