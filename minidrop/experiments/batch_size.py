@@ -167,7 +167,7 @@ def by_updates(runs: Runs) -> tuple[Table, list[Claim]]:
     for (reading, size), found in runs.items():
         epochs = max(len(run["history"]) for run in found.values())
         less = size // epochs
-        if reading == "mean" and 1 < epochs and size % epochs == 0 and (reading, less) in runs:
+        if reading == "mean" and epochs > 1 and size % epochs == 0 and (reading, less) in runs:
             updates = max(run["history"][-1]["step"] for run in found.values())
             small, large = after(runs[reading, less], 0), after(found, epochs - 1)
             text = f"with the mean, {updates:g} updates of {size} lower the loss more than of {less}"
