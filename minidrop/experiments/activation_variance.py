@@ -24,10 +24,10 @@ from minidrop.experiments.fashion import (
     beside_a_run,
     diverged,
     fashion_job,
-    shared_legend,
+    legend_with_crosses,
     variant,
 )
-from minidrop.experiments.figures import COLOURS, band, label, panels
+from minidrop.experiments.figures import COLOURS, band, label, longest, panels
 from minidrop.experiments.verdicts import Claim
 from minidrop.layers import Dropout
 from minidrop.runs import Run
@@ -165,14 +165,12 @@ def drawn(found: Sequence[Variant]) -> "Figure":
     """A panel for each network, with both layers before and after dropout."""
     figure, axes = panels(1, 2, height=4.2, sharey=True)
     for axis, one, (_, _, published) in zip(axes.flat, found, VARIANTS.values(), strict=True):
-        curves = [run["followed"] for run in one.runs.values() if all(run["followed"])]
-        longest = max(map(len, curves), default=0)
-        curves = [curve for curve in curves if len(curve) == longest]
-        for layer in (0, 1) if longest else ():
+        curves = longest([run["followed"] for run in one.runs.values() if all(run["followed"])])
+        for layer in (0, 1) if curves and curves[0] else ():
             _layer(axis, curves, layer, published[layer])
         label(axis, "epoch", "variance of activations", one.name, legend=False, epochs=True)
         axis.set_ylim(bottom=0)
-    shared_legend(figure, columns=3)
+    legend_with_crosses(figure, 3)
     return figure
 
 

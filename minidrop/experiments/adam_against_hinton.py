@@ -13,8 +13,8 @@ import numpy as np
 
 import minidrop as md
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result
-from minidrop.experiments.figures import label, panels
-from minidrop.experiments.hinton import RELU, Runs, Study, Variant, legend_below, log_errors
+from minidrop.experiments.figures import label, legend_below, panels
+from minidrop.experiments.hinton import RELU, Runs, Study, Variant, log_errors
 from minidrop.experiments.hinton_exact import path, small_net
 from minidrop.experiments.row_norms import ASKED, histograms, lengths_table
 from minidrop.experiments.verdicts import Claim, Quantity, alike, signed
@@ -94,7 +94,7 @@ def draw(plan: Plan, runs: Runs) -> Any:
     label(axes[0, 0], "epoch", f"test errors of {runs.size}", epochs=True, legend=False)
     log_errors(axes[0, 0], plan)
     label(axes[0, 1], "epoch", "training loss [nats]", epochs=True, legend=False)
-    legend_below(figure, axes, 3)
+    legend_below(figure, 3)
     return figure
 
 

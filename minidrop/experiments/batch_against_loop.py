@@ -14,7 +14,7 @@ from typing import Any
 from minidrop.backends import get_backend
 from minidrop.experiments.batch_passes import measure
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
-from minidrop.experiments.figures import COLOURS, label, panels
+from minidrop.experiments.figures import COLOURS, label, legend_below, panels
 from minidrop.experiments.verdicts import Claim, Quantity
 
 #: the ratios that the document prints, by our backend and by the processor
@@ -134,10 +134,9 @@ def draw(found: Result, processor: str) -> Drawing:
         axes.set_yscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_major_formatter("{x:g}")
-    rate.set_ylim(bottom=rate.get_ylim()[0] / 20)  # room for the legend
-    label(ratio, "examples in the batch", "time of the loop / time of the batch", "Ratio")
-    label(rate, "examples in the batch", "operations, GFLOP/s", "Speed")
-    rate.legend(loc="lower right", ncols=2, fontsize="small")
+    label(ratio, "examples in the batch", "time of the loop / time of the batch", "Ratio", legend=False)
+    label(rate, "examples in the batch", "operations, GFLOP/s", "Speed", legend=False)
+    legend_below(figure)
     caption = f"A loop over the examples against one product, {processor}, {found['inputs']} inputs."
     return Drawing("ratio", caption, figure)
 

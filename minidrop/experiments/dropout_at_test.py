@@ -19,8 +19,8 @@ import numpy as np
 
 from minidrop.data.batches import Batches
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
-from minidrop.experiments.fashion import diverged, fashion_job, shared_legend, variant
-from minidrop.experiments.figures import COLOURS, band, label, panels
+from minidrop.experiments.fashion import diverged, fashion_job, variant
+from minidrop.experiments.figures import COLOURS, band, label, legend_below, panels
 from minidrop.experiments.verdicts import Claim, Quantity, gaps, ordered
 from minidrop.intervals import interval
 from minidrop.layers import Dropout, Sequential
@@ -208,7 +208,7 @@ def drawn(found: Sequence[Mapping[str, Any]]) -> "Figure":
         axis.set_xticks(PASSES, [str(t) for t in PASSES], minor=False)
         axis.minorticks_off()
         label(axis, "passes T", f"test {what}", legend=False)
-    shared_legend(figure, crosses=False)
+    legend_below(figure)
     return figure
 
 

@@ -15,7 +15,7 @@ from minidrop.building import build_model
 from minidrop.config import TrainConfig
 from minidrop.data.batches import Batches
 from minidrop.experiments.experiment import Job, Plan, Result, Table
-from minidrop.experiments.figures import COLOURS, band, label, panels
+from minidrop.experiments.figures import COLOURS, band, label, legend_below, longest, panels
 from minidrop.experiments.training_job import curve, last, training
 from minidrop.experiments.verdicts import Quantity, gaps
 from minidrop.intervals import interval
@@ -245,19 +245,18 @@ def accuracy_curves(
     figure, axes = panels(1, 2)
     for axis, pixels in zip(axes.flat, PIXELS, strict=True):
         for one, colour in zip(variants, COLOURS, strict=False):
-            curves = [accuracies(run, pixels) for run in one.runs.values()]
-            longest = max(map(len, curves), default=0)
-            if longest:
-                same = [values for values in curves if len(values) == longest]
-                band(axis, range(1, longest + 1), same, one.name, colour)
-            crosses = {longest: one.published[pixels]} if longest and pixels in one.published else {}
+            curves = longest([accuracies(run, pixels) for run in one.runs.values()])
+            epochs = len(curves[0]) if curves else 0
+            if epochs:
+                band(axis, range(1, epochs + 1), curves, one.name, colour)
+            crosses = {epochs: one.published[pixels]} if epochs and pixels in one.published else {}
             if raw_by_epoch and pixels == "raw":
                 crosses |= {
-                    epoch: value for epoch, value in raw_by_epoch[one.name].items() if epoch <= longest
+                    epoch: value for epoch, value in raw_by_epoch[one.name].items() if epoch <= epochs
                 }
             _crosses(axis, list(crosses), list(crosses.values()), colour)
         label(axis, "epoch", f"test accuracy, {pixels} pixels", legend=False, epochs=True)
-    shared_legend(figure, columns=3)
+    legend_with_crosses(figure, 3)
     return figure
 
 
@@ -277,7 +276,7 @@ def accuracy_points(variants: Sequence[Variant], x: str) -> "Figure":
         axis.set_xticks(range(len(variants)), [one.name.removeprefix("dropout ") for one in variants])
         axis.margins(x=0.15)
         label(axis, x, f"test accuracy, {pixels} pixels", legend=False)
-    shared_legend(figure)
+    legend_with_crosses(figure)
     return figure
 
 
@@ -286,14 +285,7 @@ def _crosses(axis: Any, x: Sequence[float], y: Sequence[float], colour: str) -> 
         axis.plot(x, y, color=colour, **CROSS)
 
 
-def shared_legend(figure: "Figure", *, crosses: bool = True, columns: int = 4) -> None:
-    """One legend below all panels, where it hides nothing; `crosses` names the published numbers' marker."""
-    handles: dict[str, Any] = {}
-    for axis in figure.axes:
-        for line, name in zip(*axis.get_legend_handles_labels(), strict=True):
-            handles.setdefault(name, line)
-    if crosses and figure.axes:
-        (handles["published"],) = figure.axes[0].plot([], [], color="#999999", **CROSS)
-    if handles:
-        place: dict[str, Any] = {"loc": "outside lower center", "ncols": min(columns, len(handles))}
-        figure.legend(list(handles.values()), list(handles), fontsize="small", **place)
+def legend_with_crosses(figure: "Figure", columns: int = 4) -> None:
+    """One legend below all panels, which names the published numbers' marker, too."""
+    (cross,) = figure.axes[0].plot([], [], color="#999999", **CROSS)
+    legend_below(figure, columns, published=cross)

@@ -62,6 +62,16 @@ def band(
         axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
+def longest(curves: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    """The curves as long as the longest: one that stopped before has no part in means over seeds.
+
+    >>> longest([[1, 2], [3], [4, 5]]), longest([])
+    ([[1, 2], [4, 5]], [])
+    """
+    length = max(map(len, curves), default=0)
+    return [curve for curve in curves if len(curve) == length]
+
+
 def ends(values: Sequence[float]) -> tuple[float, float, float]:
     """The mean, and the ends of its 95 % interval."""
     mean, half = interval(values)
@@ -104,3 +114,15 @@ def plain_ticks(axis: Any) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
+
+
+def legend_below(figure: "Figure", columns: int = 4, **others: Any) -> None:
+    """One legend for all panels, under them, that names each label once, and what else is given by name."""
+    named: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
+    named |= others
+    if named:
+        place: dict[str, Any] = {"loc": "outside lower center", "ncols": min(columns, len(named))}
+        figure.legend(list(named.values()), list(named), fontsize="small", **place)

@@ -260,12 +260,3 @@ def log_errors(axes: Any, plan: Plan) -> None:
     axes.yaxis.set_major_locator(FixedLocator([a * 10**b for b in range(5) for a in (1, 2, 5)] + [*between]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def legend_below(figure: Any, axes: Any, columns: int) -> None:
-    """One legend for all panels, under them, that names each label once."""
-    named: dict[str, Any] = {}
-    for axis in axes.flat:
-        for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
-            named.setdefault(text, handle)
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, fontsize="small")

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result
-from minidrop.experiments.figures import COLOURS, label, panels
-from minidrop.experiments.hinton import LOGISTIC, PAPER, RELU, Runs, Study, Variant, legend_below, log_errors
+from minidrop.experiments.figures import COLOURS, label, legend_below, panels
+from minidrop.experiments.hinton import LOGISTIC, PAPER, RELU, Runs, Study, Variant, log_errors
 from minidrop.experiments.hinton_exact import beginning, of_the_beginning, updates
 from minidrop.experiments.training_job import curve, training
 from minidrop.experiments.verdicts import Claim, Quantity, ordered, signed
@@ -160,7 +160,7 @@ def draw(plan: Plan, runs: Runs) -> Any:
         label(axis, "epoch", "", f"{title}, learning rate {changes['lr']:g}", legend=False, epochs=True)
     axes[0, 0].set_ylabel(f"test errors of {runs.size}")
     log_errors(axes[0, 0], plan)
-    legend_below(figure, axes, 3)
+    legend_below(figure, 3)
     return figure
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
 from minidrop.experiments.fashion import Variant, beside_a_run, diverged, setting, variant
-from minidrop.experiments.figures import COLOURS, band, ends, label, panels
+from minidrop.experiments.figures import COLOURS, band, ends, label, longest, panels
 from minidrop.experiments.training_job import curve, last, training
 from minidrop.experiments.verdicts import Claim, gaps, ordered
 from minidrop.intervals import interval
@@ -219,10 +219,9 @@ def by_rate(axes: Any, found: Mapping[str, Variant]) -> None:
 def by_epoch(axes: Any, found: Mapping[str, Variant], name: str, chosen: Mapping[int, str]) -> None:
     """Validation accuracy against the epoch of each seed's contestant, in the colour of the first."""
     errors = [curve(found[key].runs[seed], "validation_error") for seed, key in chosen.items()]
-    longest = max(map(len, errors))
-    curves = [[1 - error / 100 for error in each] for each in errors if len(each) == longest]
+    curves = [[1 - error / 100 for error in each] for each in longest(errors)]
     kind, _ = CONTESTANTS.get(next(iter(chosen.values())), (NONE, None))
-    band(axes, range(1, longest + 1), curves, name, COLOURS_OF[kind])
+    band(axes, range(1, len(curves[0]) + 1), curves, name, COLOURS_OF[kind])
 
 
 EXPERIMENT = Experiment(

@@ -20,8 +20,8 @@ import numpy as np
 
 import minidrop as md
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result
-from minidrop.experiments.figures import label, panels
-from minidrop.experiments.hinton import LOGISTIC, RELU, Runs, Study, Variant, legend_below, log_errors
+from minidrop.experiments.figures import label, legend_below, panels
+from minidrop.experiments.hinton import LOGISTIC, RELU, Runs, Study, Variant, log_errors
 from minidrop.experiments.hinton_exact import small_net
 from minidrop.experiments.row_norms import ASKED, LIMIT, histograms, lengths_table
 from minidrop.experiments.training_job import curve
@@ -141,7 +141,7 @@ def draw_curves(plan: Plan, runs: Runs) -> Any:
         label(left, "epoch", f"test errors of {runs.size}", shown, epochs=True, legend=False)
         label(right, "epoch", "longest hidden row", shown, epochs=True, legend=False)
         log_errors(left, plan)
-    legend_below(figure, axes, 4)
+    legend_below(figure, 4)
     return figure
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from minidrop.experiments.experiment import Drawing, Table
-from minidrop.experiments.figures import COLOURS, label, panels
-from minidrop.experiments.hinton import Runs, legend_below
+from minidrop.experiments.figures import COLOURS, label, legend_below, panels
+from minidrop.experiments.hinton import Runs
 from minidrop.optim.max_norm import weight_matrices
 from minidrop.runs import Run
 
@@ -83,7 +83,7 @@ def histograms(runs: Runs, groups: Mapping[str, Mapping[str, str]], dashed: Sequ
             axis.set_ylim(top=min(axis.get_ylim()[1], CUT))
             shown = f"{title}, hidden layer {layer + 1}"
             label(axis, "length of a row of weights", "units [%]", shown, legend=False)
-    legend_below(figure, axes, 3)
+    legend_below(figure, 3)
     return Drawing("row-norms", CAPTION, figure)
 
 
