@@ -47,7 +47,7 @@ def told_again(results: Json) -> str:
     )
     verdicts = {q["name"]: q["verdict"] for q in again["quantities"]}
     turned = [
-        f"{q.name}, *{verdicts[q.name]}* with those, *{_together(q, other).verdict}* with all"
+        f"{q.name}, *{verdicts[q.name]}* with those, *{together_with(q, other).verdict}* with all"
         for q, other in pairs
         if verdicts[q.name] != q.verdict
     ]
@@ -64,7 +64,7 @@ def _chance(q: Quantity, other: Quantity) -> float:
     return inside(student(n - 1) / sqrt(1 + n / m), n - 1)
 
 
-def _together(q: Quantity, other: Quantity) -> Quantity:
+def together_with(q: Quantity, other: Quantity) -> Quantity:
     """The same of both samples in one, with what is known of the published number."""
     ours = [*q.ours, *other.ours]
     spread = of_one_more(ours) - of_one_more(q.ours) if q.because == ONE_MORE_RUN else 0.0

@@ -8,7 +8,7 @@ import pytest
 import tolerances
 from docs_helpers import changed
 
-from docs import found, machines, pages
+from docs import again, found, machines, pages, tables
 from docs.found import Found
 from docs.taking import restore
 from minidrop.errors import ExperimentError
@@ -202,7 +202,7 @@ def test_names_must_be_of_one_thing():
 def test_doctests_of_docs():
     import doctest
 
-    for module in (pages, found, machines):
+    for module in (again, found, machines, pages, tables):
         tried = doctest.testmod(module)
         assert tried.attempted
         assert not tried.failed

@@ -9,7 +9,10 @@ import pytest
 from docs_helpers import changed
 
 from docs import pages, taking
+from docs.again import together_with
 from minidrop.errors import ExperimentError
+from minidrop.experiments.fashion import beside_a_run
+from minidrop.experiments.verdicts import Quantity
 
 
 def test_a_run_is_added_with_figures_and_without_where_the_data_were(results, run):
@@ -67,6 +70,22 @@ def test_a_run_again_is_told_on_the_page_that_is_there(results, run):
     taking.take(run, results)
     assert "0 are inside the intervals above (to be expected: 0.9), and 1 no further" in " ".join(
         pages.page(folder).split()
+    )
+
+
+def test_both_samplestogether_with_are_judged_as_one_that_large():
+    """The interval of one more run is that of all runs, and the published number's rounding stays."""
+    first, second, published = [0.84, 0.85, 0.86], [0.85, 0.86, 0.87, 0.88], 0.8
+    both = beside_a_run("accuracy", first + second, published, decimals=2)
+    found = together_with(
+        beside_a_run("accuracy", first, published, decimals=2), Quantity("accuracy", second)
+    )
+    assert found.ours == both.ours
+    assert found.tolerance == pytest.approx(both.tolerance)
+    assert (found.verdict, both.verdict) == ("differs", "differs")
+    assert (
+        together_with(Quantity("errors", [1.0, 2.0], 3.0, tolerance=0.5), Quantity("", [2.0])).tolerance
+        == 0.5
     )
 
 
