@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
-from minidrop.experiments.figures import COLOURS, band, label, panels
+from minidrop.experiments.figures import COLOURS, band, label, legend_below, panels
 from minidrop.experiments.notebook import LOOP, NETS, crossing, logarithmic, runs_of, tidy
 from minidrop.experiments.training_job import curve, last, training
 from minidrop.experiments.verdicts import Claim, gaps, ordered, signed
@@ -117,16 +117,18 @@ def draw(plan: Plan, runs: Mapping[tuple[str, int], Mapping[int, Result]]) -> Dr
             for colour, (net, (name, _)) in zip(COLOURS, NETS.items(), strict=False):
                 if runs[net, n]:
                     curves = [curve(run, key) for run in runs[net, n].values()]
-                    band(one, range(1, epochs + 1), curves, name, colour)
-            logarithmic(one)
+                    band(one, range(1, epochs + 1), curves, name, colour, log=key == "train_loss")
+        logarithmic(column[1])
+        last = [line.get_ydata()[-1] for line in column[0].lines]
+        if last and not plan.quick:
+            column[0].set_ylim(0.8 * min(last), 1.6 * max(last))
         first = n == next(iter(sizes(plan)))
         label(column[0], "", "test error, %" if first else "", f"{n} training examples", legend=False)
         label(column[1], "epoch", "training loss" if first else "", legend=False, epochs=True)
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small"
-    )
+    legend_below(figure)
     caption = (
-        "Test error and training loss by epoch, with and without dropout, from fewer and fewer examples."
+        "Test error, mean over seeds, whose first epochs are cut off, and training loss, geometric mean, by "
+        "epoch, from fewer and fewer examples, with 95 % intervals."
     )
     return Drawing("curves", caption, figure)
 
