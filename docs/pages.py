@@ -7,7 +7,6 @@
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -20,10 +19,11 @@ from docs.again import told_again
 from docs.found import Found, Json
 from docs.machines import machine, together
 from docs.tables import checked, claimed, numbers, table
+from docs.words import counted_jobs, extent, lasting, told, told_by, unfinished, verdicts
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
 from minidrop.experiments.report import number, rules_of
-from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim
+from minidrop.experiments.verdicts import AGREES, DIFFERS
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -104,125 +104,6 @@ def wrapped(text: str) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def lasting(seconds: float) -> str:
-    """A time in words.
-
-    >>> lasting(42.3), lasting(580), lasting(20000)
-    ('42 s', '9.7 min', '5.6 h')
-    """
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def told(claim: Claim, yes: str, no: str, undecided: str) -> str:
-    """One of three texts: the claim holds, does not, or the runs leave it open."""
-    return undecided if claim.holds is None else yes if claim.holds else no
-
-
-def told_by(claim: Claim, yes: str, no: str, undecided: str) -> str:
-    """The same with by how much, whose sign is in the words where they say so.
-
-    >>> told_by(Claim("a slip costs", True, "+0.08 ± 0.01"), "costs", "gains", "makes no clear difference,")
-    'costs 0.08 ± 0.01'
-    """
-    detail = claim.detail if claim.holds is None else claim.detail.lstrip("+-")
-    return f"{told(claim, yes, no, undecided)} {detail}"
-
-
-def extent(results: Json) -> str:
-    """How many trainings of how many epochs with which seeds, and what else was run."""
-    records = [record for record in results["jobs"].values() if record["result"] is not None]
-    data = experiment(results["experiment"]).data
-    configs = [record["arguments"].get("config", {}) for record in records if "history" in record["result"]]
-    configs = [config for config in configs if config["dataset"] == data]
-    if not configs:
-        return counted_jobs(len(records))
-    epochs, seeds = (sorted({config[key] for config in configs}) for key in ("epochs", "seed"))
-    kind = "seed" if len(seeds) == 1 else "seeds"
-    text = f"{len(configs)} trainings of {_listed(epochs)} epochs{_alike(configs)}, {kind} {_listed(seeds)}"
-    others = len(records) - len(configs)
-    return f"{text}, and {counted_jobs(others, 'other ')}" if others else text
-
-
-#: how a key of a configuration is told where all trainings share its value
-SETTING = {
-    "dataset": "{}",
-    "layers": "{}",
-    "unit": "{} units",
-    "optimizer": "{}",
-    "lr": "learning rate {:g}",
-    "batch_size": "batches of {}",
-}
-
-
-def _alike(configs: Sequence[Json]) -> str:
-    """What trainings have in common, in brackets.
-
-    >>> _alike([{"layers": "64-10", "lr": 0.1}, {"layers": "64-10", "lr": 0.2}])
-    ' (64-10)'
-    """
-    first, *others = configs
-    shared = [key for key in SETTING if key in first and all(one[key] == first[key] for one in others)]
-    told = ", ".join(SETTING[key].format(first[key]) for key in shared)
-    return f" ({told})" if told else ""
-
-
-def unfinished(missing: Sequence[str], shown: int = 6) -> str:
-    """Which jobs are missing, some of them by name.
-
-    >>> unfinished(["a"]), unfinished(["a", "b", "c", "d"], shown=2)
-    ('a is', 'a, b and 2 more are')
-    """
-    more = len(missing) - shown
-    names = ", ".join(missing[:shown]) + (f" and {more} more" if more > 0 else "")
-    return f"{names} {'is' if len(missing) == 1 else 'are'}"
-
-
-def counted_jobs(count: int, which: str = "") -> str:
-    """A number of jobs in words.
-
-    >>> counted_jobs(1, "other "), counted_jobs(2)
-    ('1 other job', '2 jobs')
-    """
-    return f"{count} {which}{'job' if count == 1 else 'jobs'}"
-
-
-def verdicts(found: Found) -> str:
-    """How many published numbers agree, how many claims hold, and how many checks of our own."""
-    judged = (*found.quantities, *found.claims)
-    published = [q.verdict for q in found.quantities if q.published is not None and not q.own]
-    claims = [claim.verdict for claim in found.claims if not claim.own]
-    own = [one.verdict for one in judged if one.own]
-    parts = [
-        _counted(published, "published"),
-        _counted(claims, "claim", "claims"),
-        _counted(own, "own check", "own checks"),
-    ]
-    return "; ".join(part for part in parts if part)
-
-
-def _counted(verdicts: Sequence[str], one: str, more: str = "") -> str:
-    """How many agree of how many that are judged, and what became of the others.
-
-    >>> _counted(["agrees", "differs", "open", "agrees"], "claim", "claims")
-    '2 of 4 claims, 1 differs, 1 open'
-    >>> _counted(["not judged", "not judged"], "published")
-    '2 published not judged'
-    """
-    counts = Counter(verdicts)
-    agree, without = counts.pop(AGREES, 0), counts.pop(NOT_JUDGED, 0)
-    if counts[DIFFERS] > 1:
-        counts["differ"] = counts.pop(DIFFERS)
-    judged = agree + sum(counts.values())
-    name = one if max(judged, without) == 1 else more or one
-    parts = [f"{agree} of {judged} {name}"] if judged else []
-    parts += [f"{count} {verdict}" for verdict, count in sorted(counts.items()) if count]
-    parts += [f"{without} not judged" if judged else f"{without} {name} not judged"] if without else []
-    return ", ".join(parts)
-
-
 def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     """The template of an experiment's page, and all that it may ask for."""
     found = Found(results)
@@ -288,12 +169,5 @@ def environment() -> Environment:
     )
     made.globals |= {function.__name__: function for function in functions}
     made.filters["number"] = number
+    made.tests["search"] = lambda text, piece: piece in text
     return made
-
-
-def _listed(values: Sequence[int]) -> str:
-    """1, 2 and 3; a longer range as "0 to 4"."""
-    if len(values) > 2 and list(values) == list(range(values[0], values[-1] + 1)):
-        return f"{values[0]} to {values[-1]}"
-    *most, last = map(str, values)
-    return f"{', '.join(most)} and {last}" if most else last

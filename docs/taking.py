@@ -12,7 +12,8 @@ from typing import Any
 from docs.again import attached
 from docs.found import Json
 from docs.machines import machine
-from docs.pages import RESULTS, counted_jobs, folders, render
+from docs.pages import RESULTS, folders, render
+from docs.words import counted_jobs
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, Plan, experiment
 from minidrop.experiments.reproduce import json_text

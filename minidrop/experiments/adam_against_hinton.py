@@ -90,7 +90,7 @@ def draw(plan: Plan, runs: Runs) -> Any:
     """Test errors and training loss against the epoch."""
     figure, axes = panels(1, 2, height=3.8)
     for axis, key in zip(axes.flat, ("test_errors", "train_loss"), strict=True):
-        runs.draw(axis, key, list(STUDY.variants), dashed=["dampened"])  # which lies on the paper's
+        runs.draw(axis, key, list(STUDY.variants), styles={"dampened": "--"})  # it lies on the paper's
     label(axes[0, 0], "epoch", f"test errors of {runs.size}", epochs=True, legend=False)
     log_errors(axes[0, 0], plan)
     label(axes[0, 1], "epoch", "training loss [nats]", epochs=True, legend=False)

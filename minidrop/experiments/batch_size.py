@@ -163,7 +163,7 @@ def _claims(plan: Plan, runs: Runs) -> list[Claim]:
 
 def by_updates(runs: Runs) -> tuple[Table, list[Claim]]:
     """With the mean: as many updates of larger batches, which have seen more examples."""
-    rows, claims = [], []
+    rows, pairs = [], []
     for (reading, size), found in runs.items():
         epochs = max(len(run["history"]) for run in found.values())
         less = size // epochs
@@ -171,9 +171,10 @@ def by_updates(runs: Runs) -> tuple[Table, list[Claim]]:
             updates = max(run["history"][-1]["step"] for run in found.values())
             small, large = after(runs[reading, less], 0), after(found, epochs - 1)
             text = f"with the mean, {updates:g} updates of {size} lower the loss more than of {less}"
-            claims.append(ordered(text, gaps(small, large)))
-            means = [interval(list(losses.values()))[0] for losses in (large, small) if losses]
-            rows.append((updates, size, means[0], less, means[-1]))
+            pairs.append((text, gaps(small, large)))
+            means = [interval(list(losses.values()))[0] for losses in (large, small)]
+            rows.append((updates, size, means[0], less, means[1]))
+    claims = [ordered(text, found, among=len(pairs)) for text, found in pairs]
     columns = ("updates", "B", "test loss", "smaller B", "its test loss")
     return Table("At equal numbers of updates, with the mean", columns, rows), claims
 

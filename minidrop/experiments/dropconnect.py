@@ -189,7 +189,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     if means:
         quantities.append(beside_a_run("Wan et al. with mean weights: accuracy, scaled pixels", means, None))
     claims = [
-        ordered(text, paired(found[one], found[other]))
+        ordered(text, paired(found[one], found[other]), among=2 if other == "dropout" else 1)
         for text, one, other in (
             ("the slip in the rate costs accuracy", "meant", "published"),
             ("to scale in training gains accuracy, with a mask for the batch", "meant", "unscaled"),

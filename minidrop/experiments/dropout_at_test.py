@@ -181,7 +181,12 @@ def same_magnitude(found: Mapping[int, Mapping[str, Any]]) -> list[Claim]:
     ratio = interval([one["ratio"] for one in found.values()])[0]
     text = "the first hidden layer has the same mean with masks and without"
     return [
-        Claim(text, sigmas <= SIGMAS, f"{ratio:.5f} times it, at most {sigmas:.1f} standard errors off", True)
+        Claim(
+            text,
+            sigmas <= SIGMAS,
+            f"{ratio:.5f} times that without, at most {sigmas:.1f} standard errors off",
+            True,
+        )
     ]
 
 

@@ -47,7 +47,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         quantities.append(Quantity(text, kept, max(printed), "exact", 5e-5, stated=True))
     quantities.append(Quantity("gradient where an element is dropped", dropped, 0.0, "exact"))
     same = [list(map(float, row)) for row in OUTPUT] == found["output"]
-    claims = [Claim("of ones the mask makes what the document prints", same, exact=True)]
+    claims = [Claim("of ones the mask makes what the document prints", same, exact=True, stated=True)]
     table = Table("By hand", ("kept", "4 / √n"), [(kept, 4 / sqrt(kept)) for kept, _, _ in points])
     return Findings(quantities, claims, [table], [_draw(points)])
 

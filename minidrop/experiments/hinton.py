@@ -9,7 +9,7 @@ from typing import Any
 from minidrop.experiments.experiment import Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Claim, Quantity, gaps, ordered, signed
+from minidrop.experiments.verdicts import Claim, Quantity, crossing, gaps, ordered, signed
 from minidrop.intervals import interval
 
 #: appendix A, but for the units and the learning rate that suits them; the paper trains for 3000 epochs
@@ -177,11 +177,8 @@ class Runs:
         return min(ran, key=lambda name: interval(self.errors(name))[0], default=names[0])
 
     def crossing(self, name: str, other: str) -> int | None:
-        """From which epoch on a variant has fewer errors on average than another; None if from none on."""
-        ours, theirs = (self.mean(each, "test_errors") for each in (name, other))
-        below = [a < b for a, b in zip(ours, theirs, strict=False)]
-        stays = next((i for i, fewer in enumerate(reversed(below)) if not fewer), len(below))
-        return len(below) - stays + 1 if stays else None
+        """From which epoch on a variant's mean errors are below another's, as `verdicts.crossing` has it."""
+        return crossing(*(self.mean(each, "test_errors") for each in (name, other)))
 
     def mean(self, name: str, key: str) -> list[float]:
         """A number of every epoch, averaged over the seeds."""
@@ -222,13 +219,13 @@ class Runs:
         key: str,
         names: Sequence[str],
         labels: Sequence[str] = (),
-        dashed: Sequence[str] = (),
+        styles: Mapping[str, str] | None = None,
     ) -> None:
-        """Draw a number against the epoch, with bands over the seeds; dashed, dotted what lies on others."""
+        """Draw a number against the epoch, with bands over the seeds; not solid what lies on another."""
         shown = labels or [self.study.variants[name].label for name in names]
         for name, text, colour in zip(names, shown, COLOURS, strict=False):
             if curves := self.curves(name, key):
-                style = ("--", ":")[dashed.index(name)] if name in dashed else "-"
+                style = (styles or {}).get(name, "-")
                 band(axes, range(1, len(curves[0]) + 1), curves, text, colour, linestyle=style)
 
     def within_limit(self, names: Sequence[str], length: float) -> Claim:

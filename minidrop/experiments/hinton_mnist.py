@@ -92,7 +92,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         [Drawing("errors", caption(runs.size), draw(plan, runs))],
         runs.notes(
             f"The published errors are not those of {runs.epochs} epochs, so ours are not judged by them. "
-            "Nets without dropout have no limit on their weights either, but for the code of 000's."
+            "Nets without dropout have no limit on their weights, but for those of 000's code."
         ),
     )
 
@@ -103,9 +103,9 @@ def fewer(runs: Runs, reading: str, drop: str, other: str) -> Claim | None:
     if not (runs.of(name) and runs.of(than)):
         return None
     gaps, since = runs.gaps(than, name), runs.crossing(name, than)
-    lasting = "not to the end on average" if since is None else f"on average from epoch {since} on"
+    lasting = "the mean ends higher" if since is None else f"the mean is lower from epoch {since} on"
     text = f"{READINGS[reading][0]}: dropout of {UNITS[drop]} has fewer errors than {UNITS[other]}"
-    return ordered(text, gaps, detail=f"by {signed(gaps, 1)} after {runs.epochs} epochs; {lasting}")
+    return ordered(text, gaps, detail=f"{signed(gaps, 1)} after {runs.epochs} epochs; {lasting}")
 
 
 def exact(results: Mapping[str, Result]) -> list[Quantity]:

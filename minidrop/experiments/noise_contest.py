@@ -125,7 +125,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     figure.legend(*handles, loc="outside lower center", ncols=3, fontsize="small")
     caption = (
         "Validation accuracy, mean over seeds with its 95 % interval. Left: in the best epoch of each run, "
-        "by the rate of the noise; the dotted line is without any. Right: by epoch."
+        "by the rate of the noise, a little beside it; the dotted line is without any. Right: by epoch."
     )
     drawing = Drawing("validation", caption, figure)
     return Findings(

@@ -48,8 +48,8 @@ STUDY = Study(
     asked=ASKED,
 )
 CAPTION = (
-    "Test errors and the longest row by epoch, mean over seeds with its 95 % interval. What never binds lies "
-    "on the curve without a limit: dashed and dotted."
+    "Test errors and the longest row by epoch, mean over seeds with its 95 % interval. Limits that never "
+    "bind lie on the curve without one: dashed, with ReLU units also dotted."
 )
 #: the options of `SGDHinton` for each reading of "15", and the longest row that it leaves
 READINGS: dict[str, tuple[dict[str, Any], float]] = {
@@ -133,10 +133,10 @@ def draw_curves(plan: Plan, runs: Runs) -> Any:
     figure, axes = panels(2, 2, height=3.0)
     for (left, right), (unit, (title, changes)) in zip(axes, UNITS.items(), strict=True):
         names, labels = [f"{unit}-{limit}" for limit in LIMITS], [what for what, _ in LIMITS.values()]
-        on_others = [f"{unit}-15", f"{unit}-root15"]
-        runs.draw(left, "test_errors", names, labels, on_others)
-        runs.draw(right, "largest_row_norm", names, labels, on_others)
-        right.axhline(LIMIT, color="black", linestyle=":", linewidth=1, label="√15")
+        styles = {f"{unit}-15": "--", "relu-root15": ":"}  # they lie on the curve without a limit
+        runs.draw(left, "test_errors", names, labels, styles)
+        runs.draw(right, "largest_row_norm", names, labels, styles)
+        right.axhline(LIMIT, color="black", linestyle="-.", linewidth=1, label="√15")
         shown = f"{title}, learning rate {changes['lr']:g}"
         label(left, "epoch", f"test errors of {runs.size}", shown, epochs=True, legend=False)
         label(right, "epoch", "longest hidden row", shown, epochs=True, legend=False)

@@ -4,7 +4,7 @@ The notebook puts a dropout behind each hidden layer's ReLU, keeps .9, .8 and .8
 in evaluation, and draws one mask of shape (features,) for a whole batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,18 +79,6 @@ def runs_of(results: Mapping[str, Result], prefix: str, epochs: int) -> dict[int
         and len(result["history"]) == epochs
         and not result.get("diverged")
     }
-
-
-def crossing(one: Sequence[float], other: Sequence[float]) -> int | None:
-    """The epoch, counted from 1, from which on curve `one` stays below `other`; None if it ends above it.
-
-    >>> crossing([9, 7, 5, 4], [8, 7, 6, 6]), crossing([1, 1], [2, 2]), crossing([1, 2], [2, 2])
-    (3, 1, None)
-    """
-    below = [a < b for a, b in zip(one, other, strict=True)]
-    if not below or not below[-1]:
-        return None
-    return 1 + max((epoch for epoch, is_below in enumerate(below, start=1) if not is_below), default=0)
 
 
 def logarithmic(axes: Any) -> None:

@@ -123,7 +123,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         for pixels in PIXELS
     ]
     claims += [
-        ordered(f"{found[key].name} beats dropout", paired(found[key], found["dropout"]))
+        ordered(f"{found[key].name} beats dropout", paired(found[key], found["dropout"]), among=3)
         for key in ("published", "corrected", "gaussian")
     ]
     caption = (

@@ -13,7 +13,7 @@ Trainings are ordered by one rule, `ordered`: by their differences seed by seed,
 masks and shuffles. An order holds if the 95 % interval of the mean difference is above 0, is contradicted if
 it is below, and stays open if 0 is inside, as it does with a single seed. Equality, `alike`, is contradicted
 if 0 is outside and stays open otherwise: an interval with 0 in it bears out neither an order nor equality.
-Where one question is tried several times, and one success would be an answer, the intervals are so much wider
+Where a claim is tried in several settings, and one success would bear it out, intervals are so much wider
 that 95 % is for all of them together.
 """
 
@@ -101,7 +101,7 @@ class Quantity:
     def published_text(self) -> str:
         """The published number as a text; a dash where there is none.
 
-        What need not be exact has no more decimals than were published.
+        What need not be exact has no zeros at its end, as 0.66 was not published as 0.660.
 
         >>> Quantity("gradient", [1.0], 4.0, "exact").published_text()
         '4.0000'
@@ -111,7 +111,9 @@ class Quantity:
         if self.published is None:
             return "—"
         text = f"{self.published:.{self.digits}f}"
-        return text if self.rule == "exact" or "." not in text else text.rstrip("0").rstrip(".")
+        shorter = text.rstrip("0").rstrip(".")
+        exact = self.rule == "exact" or "." not in text or float(text) != self.published
+        return text if exact else shorter
 
     def text(self) -> str:
         """Ours as a text; what must be exact has no interval.
@@ -163,15 +165,20 @@ def gaps(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
 
 
 def signed(gaps: Sequence[float], digits: int = 4, among: int = 1) -> str:
-    """The mean of differences with its 95 % interval, `among` others, as the detail of a claim.
+    """The mean of differences with its 95 % interval, as the detail of a claim.
+
+    One of several that 95 % is for together says so; see `interval`.
 
     >>> signed([0.01, 0.02, 0.03]), signed([1.5], 1), signed([])
     ('+0.0200 ± 0.0248', '+1.5', 'no runs')
+    >>> signed([0.01, 0.02, 0.03], among=5)
+    '+0.0200 ± 0.0573 (5 together)'
     """
     if not gaps:
         return "no runs"
     mean, half = interval(gaps, among)
-    return f"{mean:+.{digits}f}" + (f" ± {half:.{digits}f}" if half < inf else "")
+    together = f" ({among} together)" if among > 1 else ""
+    return f"{mean:+.{digits}f}" + (f" ± {half:.{digits}f}{together}" if half < inf else "")
 
 
 def above(gaps: Sequence[float], among: int = 1) -> bool | None:
@@ -210,3 +217,20 @@ def alike(text: str, gaps: Sequence[float], detail: str = "", among: int = 1) ->
     ['open', 'differs', 'open']
     """
     return Claim(text, None if above(gaps, among) is None else False, detail or signed(gaps, among=among))
+
+
+def crossing(one: Sequence[float], other: Sequence[float]) -> int | None:
+    """The epoch, counted from 1, from which on curve `one` is below `other`; None if it ends above it.
+
+    In one of twenty epochs it may be above: a single one is chance, and says nothing of all before it.
+
+    >>> crossing([9, 7, 5, 4], [8, 7, 6, 6]), crossing([1, 1], [2, 2]), crossing([1, 2], [2, 2])
+    (3, 1, None)
+    >>> crossing([9, 5, 5, 7] + 17 * [5], 21 * [6])
+    2
+    """
+    below = [a < b for a, b in zip(one, other, strict=False)]
+    if not below or not below[-1]:
+        return None
+    lasting = (i for i, here in enumerate(below) if here and 20 * below[i:].count(False) <= len(below) - i)
+    return 1 + next(lasting)

@@ -8,7 +8,7 @@ import pytest
 import tolerances
 from docs_helpers import changed
 
-from docs import again, found, machines, pages, tables
+from docs import again, found, machines, pages, tables, words
 from docs.found import Found
 from docs.taking import restore
 from minidrop.errors import ExperimentError
@@ -49,8 +49,7 @@ def test_a_page_is_a_screen_long_with_all_that_it_must_have(folder):
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert len(text.partition("<details>")[0].splitlines()) <= 55  # more figures are folded up
     assert experiment(folder.name).question in " ".join(text.split())
-    answer = text[text.index("?**") :].split("\n\n")[1]
-    assert len(re.findall(r"[.!?](?=\s+[A-Z]|$)", answer)) in (1, 2)
+    assert_two_sentences(text)
     assert f"`minidrop reproduce {folder.name}" in text
     assert re.search(r"at commit [0-9a-f]{7}", " ".join(text.split()))
     assert "**What would change it.** " in text
@@ -58,6 +57,24 @@ def test_a_page_is_a_screen_long_with_all_that_it_must_have(folder):
     assert drawn == {path.name for path in folder.glob("*.png")}
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (folder / link).exists() or (pages.RESULTS / link[3:]).parent.name in NAMES
+
+
+def assert_two_sentences(text):
+    answer = text[text.index("?**") :].split("\n\n")[1]
+    assert len(re.findall(r"[.!?](?=\s+[A-Z]|$)", answer)) in (1, 2)
+    assert len(answer.split()) <= 120
+    assert not re.search(r"\b(None|True|False|no clearly)\b|  |[,.;:] ?[,.;:]", answer)
+
+
+@pytest.mark.parametrize("holds", [True, False, None])
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_an_answer_can_be_given_whatever_comes_of_the_claims(folder, holds):
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    for claim in results["claims"]:
+        if not claim["exact"]:
+            claim["holds"] = holds
+            claim["detail"] = claim["detail"].replace("+", "-") if holds is False else claim["detail"]
+    assert_two_sentences(pages.render(results, 0))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -118,9 +135,9 @@ def test_an_answer_has_no_measured_number_typed_by_hand(name):
     """What is not between the braces of a template names things: no decimals, no percents, no intervals."""
     path = f"answers/{name}.md.j2"
     source = (pages.HERE / path).read_text(encoding="utf-8")
-    words = "".join(text for _, kind, text in pages.environment().lex(source) if kind == "data")
-    words += "".join(re.findall(r'"([^"]*)"', "".join(re.findall(r"told\(.*?\)\s*}}", source, re.DOTALL))))
-    assert not re.findall(r"\d+[.,]\d+|\d+ ?%|±|\d{4}", words.replace(name, ""))
+    plain = "".join(text for _, kind, text in pages.environment().lex(source) if kind == "data")
+    plain += "".join(re.findall(r'"([^"]*)"', "".join(re.findall(r"told\(.*?\)\s*}}", source, re.DOTALL))))
+    assert not re.findall(r"\d+[.,]\d+|\d+ ?%|±|\d{4}", plain.replace(name, ""))
 
 
 # -- what is noticed ---------------------------------------------------------------------------------------
@@ -168,7 +185,9 @@ def test_a_published_number_that_differs_wants_a_reason(results, monkeypatch):
     assert "| 2.3094 | 5.0000 | differs |" in text
     assert "Not all of them: " in text
     assert "**Where ours and the published numbers part.** The mask is given" in text
-    assert "2 of 3 published, 1 differs; 2 of 2 own checks" in " ".join(pages.index(results).split())
+    assert "2 of 3 published, 1 differs; 1 of 1 claim; 1 of 1 own check" in " ".join(
+        pages.index(results).split()
+    )
     folder = results.parent / "docs"
     shutil.copytree(pages.HERE, folder, ignore=shutil.ignore_patterns("results"))
     answer = folder / "answers" / "golden-dropout.md.j2"
@@ -202,7 +221,7 @@ def test_names_must_be_of_one_thing():
 def test_doctests_of_docs():
     import doctest
 
-    for module in (again, found, machines, pages, tables):
+    for module in (again, found, machines, tables, words):
         tried = doctest.testmod(module)
         assert tried.attempted
         assert not tried.failed

@@ -1,6 +1,7 @@
 """What `python -m docs add` takes, and what it refuses without a change."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -9,10 +10,11 @@ import pytest
 from docs_helpers import changed
 
 from docs import pages, taking
-from docs.again import together_with
+from docs.again import _chance, together_with
 from minidrop.errors import ExperimentError
 from minidrop.experiments.fashion import beside_a_run
 from minidrop.experiments.verdicts import Quantity
+from minidrop.intervals import inside
 
 
 def test_a_run_is_added_with_figures_and_without_where_the_data_were(results, run):
@@ -73,7 +75,7 @@ def test_a_run_again_is_told_on_the_page_that_is_there(results, run):
     )
 
 
-def test_both_samplestogether_with_are_judged_as_one_that_large():
+def test_both_samples_together_are_judged_as_one_that_large():
     """The interval of one more run is that of all runs, and the published number's rounding stays."""
     first, second, published = [0.84, 0.85, 0.86], [0.85, 0.86, 0.87, 0.88], 0.8
     both = beside_a_run("accuracy", first + second, published, decimals=2)
@@ -83,6 +85,9 @@ def test_both_samplestogether_with_are_judged_as_one_that_large():
     assert found.ours == both.ours
     assert found.tolerance == pytest.approx(both.tolerance)
     assert (found.verdict, both.verdict) == ("differs", "differs")
+    few, many = Quantity("", [1.0, 2.0, 3.0, 4.0, 5.0]), Quantity("", [3.0] * 19 + [3.5])
+    assert _chance(few, many) == pytest.approx(inside(2.7764 / math.sqrt(1 + 5 / 20), 4))
+    assert _chance(few, many) > _chance(few, few)
     assert (
         together_with(Quantity("errors", [1.0, 2.0], 3.0, tolerance=0.5), Quantity("", [2.0])).tolerance
         == 0.5

@@ -44,8 +44,8 @@ def made_up(job, shift=0.0):
     elif "mean_weights" in job.arguments["probe"]:
         probe = {"raw": raw[-1], "mean weights": 0.5}
     elif "with_masks" in job.arguments["probe"]:
-        one = {"accuracy": raw[-1], "loss": 0.5}
-        probe, followed = {"all": one, "mean": [one] * 8, "single": 0.5, "changed": 0.1}, []
+        one, mean = {"accuracy": raw[-1], "loss": 0.5}, {"accuracy": raw[-1] + 0.1, "loss": 0.4}
+        probe, followed = {"all": one, "mean": [mean] * 8, "single": raw[-1] - 0.1, "changed": 0.1}, []
         probe |= {"ratio": 1.0, "error": 0.1}
     result = {"history": history, "probe": probe, "followed": followed, "diverged": None}
     return result | {"best_epoch": epochs, "test": {"errors": errors[-1], "size": 100}}

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import tolerances
-from fashion_helpers import red, some
+from fashion_helpers import made_up, red, some
 
 from minidrop import runs
 from minidrop.config import TrainConfig
+from minidrop.experiments import Plan, experiment
 from minidrop.experiments.dropout_at_test import PASSES, outputs, scores, with_masks
 from minidrop.layers.stochastic import DropRate
 from minidrop.runs import Run
@@ -56,4 +57,14 @@ def test_a_scale_that_does_not_keep_the_mean_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(DropRate, "scale", property(lambda self: scale(self) * 0.9))
     assert red(some("dropout-at-test", tmp_path, "dropout")) == [
         "the first hidden layer has the same mean with masks and without"
+    ]
+
+
+def test_the_claims_are_about_the_better_one():
+    this, plan = experiment("dropout-at-test"), Plan(data_dir="here")
+    found = this.analyse(plan, {job.key: made_up(job, 0.001 * i) for i, job in enumerate(this.jobs(plan))})
+    assert [(claim.verdict, claim.detail) for claim in found.claims[:3]] == [
+        ("agrees", "+0.1000 ± 0.0000"),
+        ("agrees", "+0.1000 ± 0.0000"),
+        ("agrees", "+0.1000 ± 0.0000"),
     ]

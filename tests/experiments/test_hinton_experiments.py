@@ -159,9 +159,12 @@ def test_the_claim_says_by_how_much_errors_are_fewer_and_from_when_on():
     made = {f"relu-{drop}-seed-{seed}": run(*errors[drop]) for drop in errors for seed in range(2)}
     runs = hinton_mnist.STUDY.runs(Plan(seeds=2), made)
     claim = hinton_mnist.fewer(runs, "relu", "both", "none")
-    assert (claim.holds, claim.detail) == (True, "by +3.0 ± 0.0 after 3 epochs; on average from epoch 2 on")
+    assert (claim.holds, claim.detail) == (
+        True,
+        "+3.0 ± 0.0 after 3 epochs; the mean is lower from epoch 2 on",
+    )
     claim = hinton_mnist.fewer(runs, "relu", "none", "both")
-    assert (claim.holds, claim.detail) == (False, "by -3.0 ± 0.0 after 3 epochs; not to the end on average")
+    assert (claim.holds, claim.detail) == (False, "-3.0 ± 0.0 after 3 epochs; the mean ends higher")
     assert hinton_mnist.fewer(runs, "relu", "hidden", "none") is None
 
 

@@ -12,7 +12,7 @@ from minidrop.backends import get_backend
 from minidrop.experiments import Plan, experiment
 from minidrop.experiments.batch_passes import rounding_apart, ways
 from minidrop.experiments.dropout_moments import noise_theory, standard_errors, theory
-from minidrop.experiments.notebook import batch_loss, crossing
+from minidrop.experiments.notebook import batch_loss
 from minidrop.experiments.notebook_loop import compare_by_hand, machinery
 from minidrop.experiments.reproduce import reproduce
 from minidrop.experiments.runner import run_jobs
@@ -223,12 +223,6 @@ def test_a_full_plan_learns_from_fewer_and_fewer_examples():
     jobs = experiment("where-dropout-wins").jobs(Plan(backend="numpy"))
     assert len({job.key for job in jobs}) == len(jobs) == 27
     assert {job.arguments["config"]["examples"] for job in jobs} == {50_000, 5_000, 1_000}
-
-
-def test_a_crossing_counts_only_if_it_lasts():
-    assert crossing([3, 1, 3, 1], [2, 2, 2, 2]) == 4
-    assert crossing([1, 1, 3], [2, 2, 2]) is None
-    assert crossing([], []) is None
 
 
 # -- 002-1 -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from minidrop.experiments import Claim, Quantity
-from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, OPEN, alike, gaps, ordered
+from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, OPEN, alike, crossing, gaps, ordered
 from minidrop.intervals import interval, student
 
 
@@ -30,7 +30,21 @@ def test_what_one_interval_says_several_need_not_say_together():
     assert ordered("a beats b", found, among=20).verdict == OPEN
     assert alike("a is b", found).verdict == DIFFERS
     assert alike("a is b", found, among=20).verdict == OPEN
-    assert ordered("a beats b", found, among=20).detail == "+1.0000 ± 1.9320"
+    assert ordered("a beats b", found, among=20).detail == "+1.0000 ± 1.9320 (20 together)"
+
+
+def test_a_crossing_counts_only_if_it_lasts():
+    assert crossing([3, 1, 3, 1], [2, 2, 2, 2]) == 4
+    assert crossing([1, 1, 3], [2, 2, 2]) is None
+    assert crossing([], []) is None
+
+
+def test_a_single_epoch_does_not_undo_a_crossing_and_more_than_one_in_twenty_do():
+    for above, expected in ([10], 3), ([10, 15], 16), ([21], None):
+        curve = [3, 3] + [3 if epoch in above else 1 for epoch in range(3, 22)]
+        assert crossing(curve, 21 * [2]) == (expected if above != [10] else 11)
+    curve = [3] + [1] * 9 + [3] + [1] * 10
+    assert crossing(curve, 21 * [2]) == 2
 
 
 def test_an_interval_by_hand():
