@@ -252,7 +252,8 @@ def log_errors(axes: Any, plan: Plan) -> None:
     together = axes.get_shared_y_axes().get_siblings(axes)
     last = [line.get_ydata()[-1] for one in together for line in one.lines]
     if last and not plan.quick:
-        axes.set_ylim(top=max(500, 1.5 * max(last)))
+        learnt = [errors for errors in last if errors < 20 * min(last)]  # a net that guesses is cut off, too
+        axes.set_ylim(top=max(500, 1.5 * max(learnt)))
     between = plan.pick((120, 150, 300), ())
     axes.yaxis.set_major_locator(FixedLocator([a * 10**b for b in range(5) for a in (1, 2, 5)] + [*between]))
     axes.yaxis.set_minor_locator(NullLocator())
