@@ -28,7 +28,7 @@ def numbers(quantities: Sequence[Quantity]) -> str:
 
     Accuracies on scaled and on raw pixels of one network are in one row.
     """
-    if all(q.name.endswith(tuple(PIXELS)) for q in quantities):
+    if all(q.name.endswith(PIXELS) for q in quantities):
         return by_pixels(quantities)
     if any(q.published is not None for q in quantities):
         rows = [(q.name, q.published_text(), q.text(), q.verdict) for q in quantities]
