@@ -6,7 +6,7 @@ from minidrop.backends import Array
 from minidrop.testing.context import Context, gradient_name
 from minidrop.testing.findings import Findings
 from minidrop.testing.report import Outcome
-from minidrop.testing.subject import Subject, host
+from minidrop.testing.subject import Subject, held, host
 
 
 def before_forward(ctx: Context) -> Outcome:
@@ -81,6 +81,26 @@ def frozen(ctx: Context) -> Outcome:
         "  freeze= is called before each forward pass with the copy that runs, as in lambda layer: ...",
     )
     return found.outcome()
+
+
+def declared(ctx: Context) -> Outcome:
+    """Whatever array of floats the output depends on is a parameter whose gradient is checked."""
+    found, before = Findings(), ctx.run().y
+    ours = ctx.subject.ours
+    for path, _ in held(ctx.subject.layer):
+        fresh = ctx.subject.copy()
+        array = dict(held(fresh.layer))[path]
+        if any(ctx.xp.may_share_memory(array, value) for value in fresh.values().values()):
+            continue
+        array += 1
+        how = "a Parameter, and in own_parameters()" if ours else f'in parameters={{"{path}": its gradient}}'
+        found.require(
+            _equal(fresh.forward(ctx.copy(ctx.x)), before),
+            f"y depends on {path}, of which no gradient is checked: name it {how},\n"
+            "  or, if it is a constant, skip this check",
+        )
+    count = len(ctx.subject.values())
+    return found.outcome(f"{count} of them" if count else "none")
 
 
 def repeatable(ctx: Context) -> Outcome:

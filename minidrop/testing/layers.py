@@ -34,6 +34,7 @@ def check_layer(
         shapes                    of dx and of the parameters' gradients
         no mutation               x, dy and the parameters stay as they are
         frozen randomness         the same x gives the same y
+        parameters                every array of floats that y depends on is one
         repeatable                so do gradients: they are written, not added to; no cache is stale
         memory                    results share none with each other or with x and dy
         dtype                     float32 in, float32 out, and gradients; float64 likewise
@@ -50,7 +51,7 @@ def check_layer(
         x: an input, batch first; drawn from N(0, 1) unless given.
         input_shape: of the input to draw; (4, 5), or (4, in_features) of a layer that says so.
         parameters: for a layer that is not minidrop's, the attribute of each parameter and the attribute that
-            holds its gradient after backward: {"W": "dW"}. Dots go through attributes, mappings and lists.
+            holds its gradient after backward: {"W": "dW"}; all that forward uses. Dots go through attributes, mappings and lists.
         freeze: makes a random layer repeat itself; called before each forward pass, with the copy that runs
             if it takes an argument: `lambda layer: layer.reseed(0)`. minidrop's need none.
         seed: of everything that is drawn here.
@@ -67,12 +68,13 @@ def check_layer(
 
     >>> import minidrop as md
     >>> print(check_layer(md.Tanh()))
-    Tanh(): 14 passed
+    Tanh(): 15 passed
     check                     status     largest error   tolerance  note
     backward before forward   passed                 -           -
     shapes                    passed                 -           -
     no mutation               passed                 -           -
     frozen randomness         passed                 -           -
+    parameters                passed                 -           -  none
     repeatable                passed                 -           -
     memory                    passed                 -           -
     dtype                     passed                 -           -
@@ -92,6 +94,7 @@ def check_layer(
         "shapes": partial(behaviour.shapes, ctx),
         "no mutation": partial(behaviour.no_mutation, ctx),
         "frozen randomness": partial(behaviour.frozen, ctx),
+        "parameters": partial(behaviour.declared, ctx),
         "repeatable": partial(behaviour.repeatable, ctx),
         "memory": partial(behaviour.memory, ctx),
         "dtype": partial(behaviour.dtypes, ctx),

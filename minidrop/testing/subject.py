@@ -3,7 +3,7 @@
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -128,6 +128,33 @@ class Subject:
         y = self.forward(x)
         dx = self.layer.backward(dy)
         return Pass(y, {"input": dx} | self.gradients())
+
+
+def held(thing: Any, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Array]]:
+    """The arrays of floats in a layer's attributes, mappings, lists and layers of its own, by dotted path."""
+    seen = set() if seen is None else seen
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, Parameter):
+        thing = thing.value
+    if isinstance(getattr(thing, "dtype", None), np.dtype) and hasattr(thing, "shape"):
+        if thing.dtype.kind == "f" and isinstance(thing, module_of(thing).ndarray):
+            yield path, thing
+        return
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(thing, Mapping):
+        inside = thing.items()
+    elif isinstance(thing, list | tuple):
+        inside = enumerate(thing)
+    elif isinstance(thing, Layer) or type(thing).__module__.partition(".")[0] not in _NO_LAYERS:
+        inside = getattr(thing, "__dict__", {}).items()
+    for name, value in inside:
+        yield from held(value, f"{path}.{name}".lstrip("."), seen)
+
+
+#: whose objects hold arrays that are not a layer's
+_NO_LAYERS = {"builtins", "minidrop", "numpy", "cupy", *sys.stdlib_module_names}
 
 
 def _wants_layer(freeze: Freeze) -> bool:

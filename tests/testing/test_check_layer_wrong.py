@@ -35,7 +35,7 @@ def test_the_message_reads_as_a_person_would_write_it():
     with pytest.raises(CheckError) as caught:
         check_layer(WRONG["WeightTwice"].make(), parameters=LINEAR)
     message = str(caught.value).splitlines()
-    assert message[0] == "WeightTwice failed 4 of 14 checks"
+    assert message[0] == "WeightTwice failed 4 of 15 checks"
     assert message[2] == "1. finite differences"
     assert re.fullmatch(
         r"   gradient of W at \(\d, \d\): expected [-\d.]+ \(central differences of <dy, y>\), got [-\d.]+",
@@ -102,3 +102,58 @@ def test_a_forward_that_is_not_finite_fails():
 def test_the_error_is_minidrops_and_an_assertion():
     assert issubclass(CheckError, md.MinidropError)
     assert issubclass(CheckError, AssertionError)
+
+
+class Nested(strangers.Linear):
+    """Its weights are in a mapping and a list of another object, and what is cached is no parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = strangers.Linear()
+        self.inside.kept = {"w": [self.W]}
+        del self.W
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.inside.kept["w"][0] + self.b
+
+    def backward(self, dy):
+        self.dW, self.db = self.x.T @ dy, dy.sum(axis=0)
+        return dy @ self.inside.kept["w"][0].T
+
+
+class Unowned(md.Linear):
+    def __init__(self):
+        super().__init__(5, 3)
+        self.gain = np.ones(3)
+
+    def forward(self, x):
+        return super().forward(x) * self.gain.astype(x.dtype)
+
+    def backward(self, dy):
+        return super().backward(dy * self.gain.astype(dy.dtype))
+
+
+@pytest.mark.parametrize(
+    ("layer", "parameters", "says"),
+    [
+        (strangers.Linear(), None, r'y depends on W, (.|\n)*parameters={"W": its(.|\n)*y depends on b, '),
+        (strangers.Linear(), {"W": "dW"}, "y depends on b, of which no gradient is checked"),
+        (Nested(), {"b": "db"}, r"y depends on inside\.kept\.w\.0, "),
+        (Unowned(), None, r"y depends on gain, .*a Parameter, and in own_parameters\(\)"),
+    ],
+)
+def test_parameters_that_are_not_named_are_found(layer, parameters, says):
+    with pytest.raises(CheckError, match=says) as caught:
+        check_layer(layer, parameters=parameters)
+    assert caught.value.report["parameters"].status == "failed"
+    assert check_layer(layer, parameters=parameters, skip=["parameters", "dtype"]).passed
+
+
+def test_every_parameter_is_named_and_a_cache_is_none():
+    assert check_layer(Nested(), parameters={"inside.kept.w.0": "dW", "b": "db"})["parameters"].note == (
+        "2 of them"
+    )
+    used = strangers.Softplus()
+    used.forward(np.ones((4, 5)))
+    assert check_layer(used, skip=["backward before forward"])["parameters"].note == "none"
