@@ -45,6 +45,7 @@ from minidrop.optim import (
     SGDHinton,
     schedules,
 )
+from minidrop.parameters import Parameter
 from minidrop.single_run import Replica
 from minidrop.training import TrainStep, evaluate
 
@@ -73,6 +74,7 @@ __all__ = [
     "Momentum",
     "NAdam",
     "Normal",
+    "Parameter",
     "RMSprop",
     "ReLU",
     "Replica",

@@ -6,6 +6,7 @@ each also is the built-in exception that a Python reader would expect at that pl
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -86,6 +87,19 @@ def check_count(name: str, value: int, minimum: int = 1) -> int:
     if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__") or int(value) < minimum:
         raise ArgumentError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     return int(value)
+
+
+def check_type(name: str, value: object, kind: type[Any], such_as: str = "") -> None:
+    """Refuse what is not of a type, with an ArgumentError that names a value that is.
+
+    >>> check_type("the batch size", "ten", int, "100")
+    Traceback (most recent call last):
+    minidrop.errors.ArgumentError: the batch size must be of type int, such as 100; got str
+    """
+    if not isinstance(value, kind):
+        got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        example = f", such as {such_as}" if such_as else ""
+        raise ArgumentError(f"{name} must be of type {kind.__name__}{example}; got {got}")
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from minidrop.captured_replicas import together
 from minidrop.checkpoint import TrainingState
 from minidrop.data.batches import Batches, ReplicaBatches, are_alike
-from minidrop.errors import check_count
+from minidrop.errors import ArgumentError, check_count
 from minidrop.intervals import mean_row
 from minidrop.optim.schedules import Schedule
 from minidrop.progress import Report, Reporter, silent
@@ -61,6 +61,7 @@ def fit(
         reporter: is told of progress.
 
     Raises:
+        ArgumentError: if one of these is not what it should be, or there is nothing to resume from.
         DivergenceError: naming epoch and step, when the loss is no longer finite or above 1e4; the last
             checkpoint stays as it was.
         Interrupted: after a signal, once the run is saved.
@@ -112,6 +113,8 @@ def fit_replicas(
     check_count("epochs", epochs)
     check_count("checkpoint_every", checkpoint_every)
     check_count("the number of replicas", len(replicas))
+    if resume and all(replica.checkpoint is None for replica in replicas):
+        raise ArgumentError("resume goes on from a checkpoint: give its file as checkpoint")
     runs = [SingleRun(replica) for replica in replicas]
     for run in runs:
         if resume and run.path is not None and run.path.exists():

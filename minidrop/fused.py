@@ -263,12 +263,15 @@ class FusedStep:
 
 
 @contextmanager
-def buffers(model: Layer, loss: SoftmaxCrossEntropy) -> Iterator[None]:
-    """Let model and loss write into the same arrays each time, inside a `with` block."""
+def buffers(model: Layer, loss: Any) -> Iterator[None]:
+    """Let the model, and a loss of ours, write into the same arrays each time, inside a `with` block."""
+    ours = isinstance(loss, SoftmaxCrossEntropy)
     model.reuse_buffers(True)
-    loss.workspace.reuse = True
+    if ours:
+        loss.workspace.reuse = True
     try:
         yield
     finally:
         model.reuse_buffers(False)
-        loss.workspace.reuse = False
+        if ours:
+            loss.workspace.reuse = False

@@ -1,10 +1,20 @@
 """The loss: softmax and cross-entropy in one, because together their gradient is simple."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from minidrop.backends import Array, Backend, Workspace, get_backend
 from minidrop.errors import ArrayError, UsageError, check_choice
 from minidrop.parameters import DTYPES
+
+
+class Loss(Protocol):
+    """What a training step can lower; `minidrop.testing.check_loss` proves one."""
+
+    def forward(self, output: Array, targets: Array) -> Any:
+        """The loss of a batch, a scalar: a mean over its examples."""
+
+    def backward(self) -> Array:
+        """The gradient of the last loss, in the shape of the output."""
 
 
 class SoftmaxCrossEntropy:
@@ -55,6 +65,8 @@ class SoftmaxCrossEntropy:
 
     def check_labels(self, labels: Array, rows: int, classes: int) -> None:
         """Refuse labels that are not `rows` integers in 0 ... classes - 1, with an ArrayError."""
+        if getattr(labels, "shape", ()) == (rows, classes):
+            raise ArrayError("the labels must be classes, one integer each, not one-hot: .argmax(axis=1)")
         self.backend.check(labels, "the labels", (rows,))
         if labels.dtype.kind not in "iu":
             raise ArrayError(f"the labels must be integers, got {labels.dtype.name}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidrop.backends import Array, Backend
+from minidrop.backends import Array, Backend, get_backend
 from minidrop.errors import ArgumentError, ArrayError, UsageError
 from minidrop.initializers import Fans, Initializer
 from minidrop.streams import Purpose, Stream
@@ -41,31 +41,40 @@ class Parameter:
     Args:
         shape: of value and gradient; (out, in) for a weight, so that a unit's incoming weights are a row.
         initializer: how the value begins.
-        fans: what the initializer may scale by.
-        backend: where the arrays live.
+        fans: what the initializer may scale by; those of a weight of this shape unless given.
+        backend: where the arrays live: the layer's.
         dtype: of both, float32 or float64.
         slot: which parameter of its layer this is; it selects the draws.
         rows_are_units: whether each row holds the incoming weights of one unit, as max-norm needs to know.
+
+    Raises:
+        ArgumentError: if the initializer is none.
+
+    >>> import minidrop as md
+    >>> gain = md.Parameter((3,), md.Constant(1))
+    >>> gain.value, gain.grad
+    (array([1., 1., 1.], dtype=float32), array([0., 0., 0.], dtype=float32))
     """
 
     def __init__(
         self,
         shape: tuple[int, ...],
         initializer: Initializer,
-        fans: Fans,
+        fans: Fans | None = None,
         *,
-        backend: Backend,
-        dtype: Any,
+        backend: str | Backend | None = None,
+        dtype: Any = "float32",
         slot: int = 0,
         rows_are_units: bool = False,
     ) -> None:
-        if not callable(initializer):
-            raise ArgumentError(f"an initializer is an object such as Normal(0.01), got {initializer!r}")
+        if isinstance(initializer, type) or not callable(initializer):
+            got = initializer.__name__ if isinstance(initializer, type) else type(initializer).__name__
+            raise ArgumentError(f"an initializer is an object such as Normal(0.01), got {got}")
         self.shape = shape
         self.size = prod(shape)
         self.initializer = initializer
-        self.fans = fans
-        self.backend = backend
+        self.fans = fans or Fans(fan_in=shape[-1], fan_out=shape[0])
+        self.backend = get_backend(backend)
         self.dtype = np.dtype(dtype)
         self.slot = slot
         self.rows_are_units = rows_are_units
@@ -168,7 +177,7 @@ class ParameterArena(Mapping[str, Parameter]):
 
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
         if not parameters:
-            raise UsageError("there are no parameters to train: the model has no Linear layer")
+            raise UsageError("there are no parameters to train: no layer of the model has any")
         first_name, first = next(iter(parameters.items()))
         for name, parameter in parameters.items():
             if parameter.arena is not None:

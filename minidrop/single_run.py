@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from minidrop.checkpoint import HostArrays, Row, TrainingState, load_checkpoint, save_checkpoint
 from minidrop.data.batches import Batches
-from minidrop.errors import ArgumentError, DivergenceError, Interrupted
+from minidrop.errors import ArgumentError, DivergenceError, Interrupted, check_type
 from minidrop.optim import largest_row_norm
 from minidrop.optim.schedules import Schedule
 from minidrop.replica_step import ReplicaStep
@@ -38,6 +38,17 @@ class SingleRun:
 
     def __init__(self, replica: Replica) -> None:
         step, schedules, checkpoint = replica.step, replica.schedules, replica.checkpoint
+        check_type("step", step, TrainStep)
+        for what in ("train", "validation", "test"):
+            if what == "train" or getattr(replica, what) is not None:
+                such_as = f"md.data.Batches(dataset.{what}, 100)"
+                check_type(what, getattr(replica, what), Batches, such_as)
+        for name, schedule in schedules.items():
+            if not callable(schedule):
+                raise ArgumentError(
+                    f"the schedule of {name} must be a function of the epoch, such as "
+                    f"md.schedules.constant(0.1); got {schedule!r}"
+                )
         foreign = [name for name in schedules if not hasattr(step.optimizer, name)]
         if foreign:
             raise ArgumentError(f"{type(step.optimizer).__name__} has no {foreign[0]} to schedule")

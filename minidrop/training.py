@@ -1,15 +1,15 @@
 """One training step and the evaluation of a model, in buffers that every batch uses again."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minidrop.backends import Array
 from minidrop.captured import STEPS, CapturedStep, Recorder, obstacle
 from minidrop.data.batches import Batches
-from minidrop.errors import UsageError
+from minidrop.errors import ArgumentError, UsageError, check_type
 from minidrop.fused import FusedStep, blocks, buffers
 from minidrop.layers import Layer
-from minidrop.losses import SoftmaxCrossEntropy
+from minidrop.losses import Loss, SoftmaxCrossEntropy
 from minidrop.optim import Optimizer
 
 
@@ -21,7 +21,7 @@ class TrainStep:
 
     Args:
         model: the layers.
-        loss: the loss.
+        loss: SoftmaxCrossEntropy, or any object with its forward and backward.
         optimizer: over `model.parameters()`.
         fused: whether to do the step in one go, on all threads, where the model is a chain that
             `minidrop.fused` knows; False lets the layers do it one after another, to the same result.
@@ -29,6 +29,7 @@ class TrainStep:
             without: then their matrix products are added to the velocity, which saves time and memory.
 
     Raises:
+        ArgumentError: if one of them is not what it should be.
         UsageError: if the optimizer is over other parameters.
 
     >>> import minidrop as md, numpy as np
@@ -43,22 +44,31 @@ class TrainStep:
     def __init__(
         self,
         model: Layer,
-        loss: SoftmaxCrossEntropy,
+        loss: Loss,
         optimizer: Optimizer,
         *,
         fused: bool = True,
         gradients: bool = False,
     ) -> None:
+        check_type("the model", model, Layer, "md.Sequential(...)")
+        check_type("the optimizer", optimizer, Optimizer, "md.SGD(model.parameters(), lr=0.1)")
+        if isinstance(loss, type) or not (hasattr(loss, "forward") and hasattr(loss, "backward")):
+            raise ArgumentError(
+                "the loss must have forward(output, targets) and backward(), such as "
+                f"md.SoftmaxCrossEntropy(); got {loss!r}"
+            )
         if optimizer.parameters is not model.parameters():
             raise UsageError("the optimizer is not over model.parameters(): it would train another model")
         self.model = model
-        self.loss = loss
+        self.loss: Any = loss
         self.optimizer = optimizer
         self.gradients = gradients
-        chain = blocks(model) if fused and type(loss) is SoftmaxCrossEntropy else None
+        chain = blocks(model) if fused else None
         #: how far the epoch is
         self.tally = model.backend.tally()
-        self._fused = None if chain is None else FusedStep(model, chain, loss, optimizer, gradients)
+        self._fused: FusedStep | None = None
+        if chain is not None and type(loss) is SoftmaxCrossEntropy:  # and no class of somebody's own
+            self._fused = FusedStep(model, chain, loss, optimizer, gradients)
         #: what the last epoch's graphs are recordings of
         self.captured: Recorder | None = None
         self._obstacle = "there was no epoch yet"
@@ -139,7 +149,8 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: Layer, batches: Batches) -> Evaluation:
-    """The mean loss and the errors of `model`, without randomness, on all of `batches`."""
+    """The mean cross-entropy and the errors of `model`, without randomness, on all of `batches`."""
+    check_type("what a model is evaluated on", batches, Batches, "md.data.Batches(dataset.test, 1000)")
     loss = SoftmaxCrossEntropy("sum", backend=model.backend)
     total, errors, size = 0.0, 0, 0
     training = model.training

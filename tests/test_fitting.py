@@ -58,6 +58,30 @@ def test_fit_leaves_the_weights_of_the_best_validation_epoch():
     assert (result.errors, result.loss) == min(ranks)
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (
+            {"train": Examples(INPUTS, LABELS)},
+            r"train must be of type Batches, .*Batches\(dataset\.train, 100\)",
+        ),
+        ({"test": Examples(INPUTS, LABELS)}, r"test must be of type Batches, .*; got Examples"),
+        ({"step": md.ReLU()}, "step must be of type TrainStep; got ReLU"),
+        (
+            {"schedules": {"lr": 0.1}},
+            r"schedule of lr must be a function .*md\.schedules\.constant.*; got 0\.1",
+        ),
+        ({"resume": True}, "resume goes on from a checkpoint: give its file as checkpoint"),
+    ],
+)
+def test_fit_says_what_it_takes(asked, says):
+    step, batches = build()
+    with pytest.raises(ArgumentError, match=says):
+        md.fit(**({"step": step, "train": batches, "epochs": 1} | asked))
+    with pytest.raises(ArgumentError, match=r"evaluated on must be of type Batches, .*; got Examples"):
+        md.evaluate(step.model, Examples(INPUTS, LABELS))
+
+
 def test_fit_refuses_a_schedule_for_what_the_optimizer_lacks():
     step, batches = build(optimizer=md.Adam)
     with pytest.raises(ArgumentError, match="Adam has no momentum"):

@@ -134,13 +134,14 @@ def test_two_gradients_never_share_memory():
 @pytest.mark.parametrize(
     ("labels", "complaint"),
     [
-        (np.array([0, 1, 2]), r"the labels must have shape \(2\), got \(3,\)"),
-        (np.array([[0], [1]]), r"the labels must have shape \(2\), got \(2, 1\)"),
+        (np.array([0, 1, 2]), r"the labels must have shape \(2,\), got \(3,\)"),
+        (np.array([[0], [1]]), r"the labels must have shape \(2,\), got \(2, 1\)"),
         (np.array([0.0, 1.0]), "the labels must be integers, got float64"),
         (np.array([True, False]), "the labels must be integers, got bool"),
         (np.array([0, 4]), r"the labels must be in 0 \.\.\. 3, found 4"),
         (np.array([-1, 0]), r"the labels must be in 0 \.\.\. 3, found -1"),
-        ([0, 1], r"the labels is a builtins\.list"),
+        ([0, 1], r"the labels must be a numpy\.ndarray, as .*; got list"),
+        (np.eye(4)[:2], r"must be classes, one integer each, not one-hot: \.argmax\(axis=1\)"),
     ],
 )
 def test_bad_labels_are_refused(labels, complaint):
@@ -155,7 +156,7 @@ def test_bad_labels_are_refused(labels, complaint):
         (np.zeros((2, 4, 1)), r"the logits must have shape \(any, any\), got \(2, 4, 1\)"),
         (np.zeros((0, 4)), "an empty array cannot be used"),
         (np.zeros((2, 0)), "an empty array cannot be used"),
-        (np.zeros((3, 4)), r"the labels must have shape \(3\), got \(2,\)"),
+        (np.zeros((3, 4)), r"the labels must have shape \(3,\), got \(2,\)"),
     ],
 )
 def test_bad_logits_are_refused(logits, complaint):

@@ -152,7 +152,7 @@ def test_bad_sizes_are_refused(size):
     [
         (np.ones((3, 2), np.float32), r"a parameter's new value must have shape \(2, 3\), got \(3, 2\)"),
         (np.ones((2, 3)), "a parameter's new value must be float32, got float64"),
-        ([[1.0] * 3] * 2, "a parameter's new value is a builtins.list"),
+        ([[1.0] * 3] * 2, "a parameter's new value must be a numpy.ndarray, .*; got list"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(value, complaint):

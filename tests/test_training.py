@@ -11,10 +11,7 @@ from training_helpers import INPUTS, LABELS, RNG, Shared, assert_same, build, sn
 import minidrop as md
 from minidrop import threads
 from minidrop.data import Batches, Examples
-from minidrop.errors import (
-    MinidropError,
-    UsageError,
-)
+from minidrop.errors import ArgumentError, MinidropError, UsageError
 from minidrop.training import Evaluation
 
 
@@ -164,3 +161,49 @@ def test_evaluation_leaves_the_mode_as_it_was_also_after_an_error():
         md.evaluate(step.model, Batches(Examples(INPUTS[:, :5], LABELS), 8))
     assert step.model.training
     assert step.model[0].training
+
+
+class MeanSquare:
+    """A loss as somebody would write it: L = Σ (y - t)² / 2B."""
+
+    def forward(self, output, targets):
+        self.gradient = (output - targets) / len(output)
+        return 0.5 * len(output) * float((self.gradient**2).sum())
+
+    def backward(self):
+        return self.gradient
+
+
+def test_a_loss_of_somebody_elses_is_lowered():
+    model = md.Sequential(md.Linear(3, 4, dtype="float64"), md.Tanh(), md.Linear(4, 2, dtype="float64"))
+    step = md.TrainStep(model, MeanSquare(), md.SGD(model.parameters(), lr=0.1))
+    x, targets = RNG.normal(size=(20, 3)), RNG.normal(size=(20, 2))
+    twin = model.astype("float64")
+    loss = MeanSquare()
+    first = loss.forward(twin.forward(x), targets)
+    twin.backward(loss.backward())
+    expected = twin[0].weight.value - 0.1 * twin[0].weight.grad
+    assert step(x, targets) == first
+    np.testing.assert_array_equal(model[0].weight.value, expected)
+    assert [step(x, targets) for _ in range(20)][-1] < 0.9 * first
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "says"),
+    [
+        ("model", "784-10", r"the model must be of type Layer, such as md\.Sequential\(\.\.\.\); got str"),
+        (
+            "loss",
+            md.SoftmaxCrossEntropy,
+            r"the loss must have .*, such as md\.SoftmaxCrossEntropy\(\); got <c",
+        ),
+        ("loss", None, r"the loss must have forward\(output, targets\) and backward\(\), .*; got None"),
+        ("optimizer", None, r"the optimizer must be of type Optimizer, such as md\.SGD.*; got NoneType"),
+        ("optimizer", md.SGD, "the optimizer must be of type Optimizer, .*; got the class SGD"),
+    ],
+)
+def test_what_a_step_is_made_of(part, value, says):
+    step, _ = build()
+    parts = {"model": step.model, "loss": step.loss, "optimizer": step.optimizer} | {part: value}
+    with pytest.raises(ArgumentError, match=says):
+        md.TrainStep(**parts)

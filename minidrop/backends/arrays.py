@@ -43,10 +43,13 @@ class Arrays:
             ArrayError: naming `what`, what it should have been and what it is.
         """
         if not self.owns(array):
-            kind = f"{type(array).__module__.partition('.')[0]}.{type(array).__qualname__}"
+            module = type(array).__module__.partition(".")[0]
+            kind = (
+                type(array).__qualname__ if module == "builtins" else f"{module}.{type(array).__qualname__}"
+            )
             raise ArrayError(
-                f"{what} is a {kind}, but the model's backend is {self.name}: pass a "
-                f"{self.xp.__name__}.ndarray (backend.asarray(...) makes one)"
+                f"{what} must be a {self.xp.__name__}.ndarray, as the model's backend is {self.name} "
+                f"(backend.asarray(...) makes one); got {kind}"
             )
         found: Array = array
         if shape is not None and (
@@ -55,13 +58,18 @@ class Arrays:
                 n == 0 or (want is not None and n != want) for n, want in zip(found.shape, shape, strict=True)
             )
         ):
-            wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            wanted = ", ".join("any" if n is None else str(n) for n in shape) + (
+                "," if len(shape) == 1 else ""
+            )
             empty = "; an empty array cannot be used" if 0 in found.shape else ""
             raise ArrayError(f"{what} must have shape ({wanted}), got {tuple(found.shape)}{empty}")
         if dtype is not None and found.dtype != dtype:
+            model = (
+                f", or build the model with dtype={found.dtype.name!r}" if found.dtype.char in "fd" else ""
+            )
             raise ArrayError(
                 f"{what} must be {np.dtype(dtype).name}, got {found.dtype}: convert it with "
-                f".astype({np.dtype(dtype).name!r}), or build the model with dtype={found.dtype.name!r}"
+                f".astype({np.dtype(dtype).name!r}){model}"
             )
         return found
 

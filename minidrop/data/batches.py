@@ -8,7 +8,7 @@ import numpy as np
 
 from minidrop.backends import Array, Backend, Scaling, Workspace, get_backend
 from minidrop.data.datasets import Examples
-from minidrop.errors import ArgumentError, check_count, check_range
+from minidrop.errors import ArgumentError, check_count, check_range, check_type
 from minidrop.parameters import check_dtype
 from minidrop.streams import Purpose, Stream, check_seed
 
@@ -64,7 +64,8 @@ class Batches:
         self.stream = Stream(check_seed(seed), Purpose.SHUFFLE)
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.scaling = scaling or Scaling()
+        self.scaling = Scaling() if scaling is None else scaling
+        check_type("scaling", self.scaling, Scaling, "md.Scaling(divisor=255)")
         check_range("the scaling's mean", self.scaling.mean, -inf)
         if 0 in (check_range("divisor", self.scaling.divisor, 0), check_range("std", self.scaling.std, 0)):
             raise ArgumentError(f"divisor and std must be above 0: {self.scaling}")

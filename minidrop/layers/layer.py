@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidrop.backends import Array, Backend, Workspace, get_backend
-from minidrop.errors import ArrayError, UsageError
+from minidrop.errors import ArrayError, UsageError, check_type
 from minidrop.parameters import DTYPES, Parameter, ParameterArena, load_state_dict, state_dict
 from minidrop.streams import Purpose, Stream, check_seed
 
@@ -17,17 +17,28 @@ class Layer:
 
     A layer of your own needs `forward(x) -> y`, which remembers with `save` what the backward pass needs,
     and `backward(dy) -> dx`, which gets it back from `saved`. With L the loss, dy is dL/dy and dx is dL/dx,
-    in the shapes of y and x. Neither pass changes its argument, and parameter gradients are *written* into
-    `parameter.grad`, not added to it.
+    in the shapes of y and x. Neither pass changes its argument. What is to be trained is a `Parameter` that
+    `own_parameters` names, and its gradient is *written* into `parameter.grad`, not added to it.
 
     >>> import minidrop as md
-    >>> class Square(md.Layer):
+    >>> from minidrop.testing import check_layer
+    >>> class Gain(md.Layer):  # y = g x with a g for each feature: dx = g dy, dg = Σ_batch x dy
+    ...     def __init__(self, features):
+    ...         super().__init__()
+    ...         self.gain = md.Parameter((features,), md.Constant(1), backend=self.backend)
+    ...     def own_parameters(self):
+    ...         return {"gain": self.gain}
     ...     def forward(self, x):
-    ...         self.save(x)
-    ...         return x * x
+    ...         y = self.gain.value * x
+    ...         self.save(x, output=y)  # dy must look like y
+    ...         return y
     ...     def backward(self, dy):
     ...         (x,) = self.saved(dy)
-    ...         return 2 * x * dy
+    ...         self.gain.grad[...] = (x * dy).sum(axis=0)
+    ...         return self.gain.value * dy
+    >>> model = md.Sequential(md.Linear(5, 3), Gain(3))
+    >>> list(model.parameters()), check_layer(model).passed
+    (['0.weight', '0.bias', '1.gain'], True)
     """
 
     def __init__(self, backend: str | Backend | None = None) -> None:
@@ -48,6 +59,11 @@ class Layer:
     def backward_parameters(self, dy: Array) -> None:
         """Write the parameters' gradients only, for a first layer, whose dx nobody asks for."""
         self.backward(dy)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("backend", "workspace", "training", "_saved", "_output_like"):
+            raise UsageError(f"{type(self).__name__}.__init__ must call super().__init__() before all else")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # -- between the passes ------------------------------------------------------------------------------
 
@@ -99,8 +115,16 @@ class Layer:
         return {
             f"{prefix}.{name}".lstrip("."): parameter
             for prefix, layer in self.leaves()
-            for name, parameter in layer.own_parameters().items()
+            for name, parameter in layer._own().items()
         }
+
+    def _own(self) -> dict[str, Parameter]:
+        own = self.own_parameters()
+        for name, parameter in own.items():
+            check_type(
+                f"{self}'s parameter {name}", parameter, Parameter, "md.Parameter((3,), md.Constant(1))"
+            )
+        return own
 
     def parameters(self) -> ParameterArena:
         """All parameters in one arena, which is made at the first call: what an optimizer takes.
@@ -144,7 +168,7 @@ class Layer:
         Weights that have been looked at or set stay as they are; masks change with the next forward pass.
         """
         check_seed(seed)
-        for parameter in self.own_parameters().values():
+        for parameter in self._own().values():
             parameter.stream = Stream(seed, Purpose.WEIGHTS, index)
         return index + 1
 

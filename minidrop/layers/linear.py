@@ -53,7 +53,7 @@ class Linear(Layer):
         self.out_features = check_count("out_features", out_features)
         dtype = check_dtype(dtype)
         fans = Fans(fan_in=in_features, fan_out=out_features)
-        init = init or TorchLinear()
+        init = TorchLinear() if init is None else init
         self.weight = Parameter(
             (out_features, in_features),
             init,
@@ -65,7 +65,12 @@ class Linear(Layer):
         self.bias: Parameter | None = None
         if bias:
             self.bias = Parameter(
-                (out_features,), bias_init or init, fans, backend=self.backend, dtype=dtype, slot=1
+                (out_features,),
+                init if bias_init is None else bias_init,
+                fans,
+                backend=self.backend,
+                dtype=dtype,
+                slot=1,
             )
         self.seed(seed)
 

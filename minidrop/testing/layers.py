@@ -51,7 +51,8 @@ def check_layer(
         x: an input, batch first; drawn from N(0, 1) unless given.
         input_shape: of the input to draw; (4, 5), or (4, in_features) of a layer that says so.
         parameters: for a layer that is not minidrop's, the attribute of each parameter and the attribute that
-            holds its gradient after backward: {"W": "dW"}; all that forward uses. Dots go through attributes, mappings and lists.
+            holds its gradient after backward: {"W": "dW"}, of all that forward uses. Dots go through
+            attributes, mappings and lists.
         freeze: makes a random layer repeat itself; called before each forward pass, with the copy that runs
             if it takes an argument: `lambda layer: layer.reseed(0)`. minidrop's need none.
         seed: of everything that is drawn here.

@@ -11,7 +11,7 @@ def test_a_given_mask_must_fit_in_kind_shape_and_backend():
     layer = md.Dropout(0.5)
     with pytest.raises(ArrayError, match=r"must hold booleans, True where an element stays; got float64"):
         layer.use_mask(np.ones((2, 3)))
-    with pytest.raises(ArrayError, match=r"the mask of Dropout.* is a builtins\.list"):
+    with pytest.raises(ArrayError, match=r"the mask of Dropout.* must be a numpy\.ndarray, .*; got list"):
         layer.use_mask([True, False])
     with pytest.raises(ArrayError, match="must hold floating-point factors; got bool"):
         md.GaussianNoise(0.5).use_mask(np.ones((2, 3), bool))
@@ -109,6 +109,7 @@ def test_integer_logits():
         (lambda: md.DropConnect(2, 2, activation="relu"), "the activation is a layer such as ReLU"),
         (lambda: md.data.Batches(np.ones((3, 2)), 1), "Batches takes Examples"),
         (lambda: md.data.Batches(md.data.load("digits").test, 9, scaling=md.Scaling(0)), "must be above 0"),
+        (lambda: md.data.Batches(md.data.load("digits").test, 9, scaling=1 / 16), "be of type Scaling"),
     ],
 )
 def test_arguments_of_another_kind(call, match):
@@ -127,3 +128,41 @@ def test_reading_a_layers_weights_claims_nothing():
 def test_the_mean_network_needs_a_matrix_behind_each_paper_dropout():
     with pytest.raises(UsageError, match=r"is not followed by a Linear"):
         md.Sequential(md.Linear(2, 2), md.Dropout(0.5, mode="paper")).mean_network()
+
+
+def test_a_layer_of_somebody_elses_that_forgets_something_is_told():
+    class NoSuper(md.Layer):
+        def __init__(self):
+            self.scale = 2.0
+
+        def forward(self, x):
+            return self.scale * self.check_input(x)
+
+    class Bare(md.Layer):
+        def own_parameters(self):
+            return {"W": np.ones(3)}
+
+    with pytest.raises(
+        UsageError, match=r"NoSuper\.__init__ must call super\(\)\.__init__\(\) before all else"
+    ):
+        NoSuper().forward(np.ones((2, 3)))
+    with pytest.raises(UsageError, match="must call super"):
+        md.Sequential(NoSuper())
+    with pytest.raises(AttributeError, match="'ReLU' object has no attribute 'slope'"):
+        _ = md.ReLU().slope
+    for use in (lambda: md.Sequential(Bare()), lambda: Bare().parameters()):
+        with pytest.raises(
+            ArgumentError, match=r"Bare\(\)'s parameter W must be of type Parameter, .*; got ndarray"
+        ):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("init", "got"), [(md.Normal, "Normal"), (np.ones((2, 3)), "ndarray"), (0.1, "float")]
+)
+@pytest.mark.parametrize("which", ["init", "bias_init"])
+def test_an_initializer_is_an_object(which, init, got):
+    with pytest.raises(
+        ArgumentError, match=rf"an initializer is an object such as Normal\(0\.01\), got {got}"
+    ):
+        md.Linear(3, 2, **{which: init})
