@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import io
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -11,11 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from minidrop import __version__
 from minidrop.errors import DivergenceError, Interrupted, MinidropError
 from minidrop.experiments.commands import reproduce, sweep
 
 app = typer.Typer(
-    help="Dropout networks by hand: every backward pass written out, on NumPy or CuPy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -25,6 +26,21 @@ app.add_typer(data_app, name="data")
 
 INTERRUPTED = 130  # what a shell makes of SIGINT
 Folder = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"minidrop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")
+    ] = False,
+) -> None:
+    """Dropout networks by hand: every backward pass written out, on NumPy or CuPy."""
 
 
 def train(
@@ -54,7 +70,7 @@ def train(
     if resume:
         if run is None or config is not None or preset is not None:
             raise typer.BadParameter(
-                "--resume goes on with the run of --run FOLDER, and takes its configuration"
+                "--resume needs --run FOLDER, whose configuration it takes: leave out --config and --preset"
             )
         this = open_run(run, explicit)
     else:
@@ -173,7 +189,7 @@ def _train_signature() -> inspect.Signature:
         ),
         option("run", text, None, help="Run folder; by default the next free runs/DATASET-NNN."),
         option("resume", bool, False, "--resume", help="Go on with the run in --run."),
-        option("quiet", bool, False, "--quiet", help="No progress."),
+        option("quiet", bool, False, "--quiet", help="No progress, the summary alone."),
     ]
     for key in fields(TrainConfig):
         kind = key.type if isinstance(None, key.type) else key.type | None  # type: ignore[arg-type, operator]
@@ -274,6 +290,9 @@ def data_fetch(
 
 def main() -> None:
     """Run the command line: one clear line and exit code 2 for whatever is wrong with the input."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a "?" where a terminal has no ± or β
     command = typer.main.get_command(app)
     try:
         status = command.main(prog_name="minidrop", standalone_mode=False)

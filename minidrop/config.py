@@ -76,8 +76,8 @@ class TrainConfig:
         sizes, drops = self.layer_sizes(), self.drop_probs()
         if len(drops) != len(sizes) - 1:
             raise ArgumentError(
-                f"dropout has {len(drops)} numbers, but {self.layers} has {len(sizes) - 1} layers with an "
-                "input to drop from; give one number for all, or one for each"
+                f"dropout {self.dropout} has {len(drops)} numbers, but {self.layers} has {len(sizes) - 1} "
+                "layers with an input to drop from; give one number for all, or one for each"
             )
         for name in ("epochs", "batch_size", "checkpoint_every", "replicas"):
             check_count(name.replace("_", " "), getattr(self, name))

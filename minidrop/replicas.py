@@ -18,7 +18,7 @@ from minidrop.config import TrainConfig
 from minidrop.data.datasets import load
 from minidrop.intervals import mean_row, spread
 from minidrop.progress import Reporter, silent
-from minidrop.run_folder import RESUMABLE, create_folder, read_changed, write_history, write_json
+from minidrop.run_folder import RESUMABLE, claimed, create_folder, read_changed, write_history, write_json
 from minidrop.runs import Run, plot_run, train_runs
 from minidrop.training import Evaluation
 
@@ -64,11 +64,12 @@ class ReplicaRun:
             if not (run.folder / "config.json").exists():  # it was killed while it made its folders
                 run.create()
             run.config_changed = self.config_changed
-        try:
-            train_runs(self.runs, resume=resume, reporter=reporter, plot=plot)
-        finally:
-            self._write_means(plot)
-        results = [run.finish(plot) for run in self.runs]
+        with claimed(self.folder):
+            try:
+                train_runs(self.runs, resume=resume, reporter=reporter, plot=plot)
+            finally:
+                self._write_means(plot)
+            results = [run.finish(plot) for run in self.runs]
         states = [run.state for run in self.runs]
         summary = {
             "seeds": [run.config.seed for run in self.runs],

@@ -3,25 +3,52 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from minidrop.checkpoint import Row, replacing
 from minidrop.config import TrainConfig, from_dict, read_config
 from minidrop.errors import CheckpointError
 from minidrop.versions import versions
 
+CHECKPOINT = "checkpoint.safetensors"
 #: what may change when a run is resumed, since the weights so far do not depend on it
 RESUMABLE = ("epochs", "checkpoint_every", "data_dir")
 HOLDS_ANOTHER = "{} holds another run: choose another folder with --run, or go on with that run by --resume"
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder inside a `with` block.
+
+    Raises:
+        CheckpointError: if one works in it already, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise CheckpointError(
+            f"another process works in {folder}: wait for it, or choose another folder"
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot work in the folder {folder}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def create_folder(folder: Path | None, config: TrainConfig) -> Path:
     """Make a run folder, or the next free one, with config.json and versions.json; see `Run.create`."""
     folder = folder or _claim_next_folder(config.dataset)
-    if (folder / "checkpoint.safetensors").exists():
+    if (folder / CHECKPOINT).exists():
         raise CheckpointError(HOLDS_ANOTHER.format(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)

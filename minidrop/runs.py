@@ -7,6 +7,7 @@ checkpoint.safetensors  weights, optimizer slots, position: what --resume goes o
 model.safetensors       the resulting weights alone, under PyTorch's names
 curves.png              loss, error, learning rate and momentum, largest row norm
 summary.json            the result
+.lock                   held by the process that trains here
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,15 @@ from minidrop.layers import Sequential
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.plots import plot_history
 from minidrop.progress import Reporter, silent
-from minidrop.run_folder import RESUMABLE, create_folder, read_changed, write_history, write_json
+from minidrop.run_folder import (
+    CHECKPOINT,
+    RESUMABLE,
+    claimed,
+    create_folder,
+    read_changed,
+    write_history,
+    write_json,
+)
 from minidrop.single_run import Replica
 from minidrop.threads import limited
 from minidrop.training import Evaluation, TrainStep, evaluate
@@ -119,11 +128,13 @@ class Run:
             plot: whether to draw curves.png.
 
         Raises:
-            CheckpointError: if the folder cannot be written to, or cannot be resumed from.
+            CheckpointError: if the folder cannot be written to, or cannot be resumed from, or another process
+                trains in it.
             DivergenceError, Interrupted: as `fit`; what was learnt until then is in the folder.
         """
-        train_runs([self], resume=resume, reporter=reporter, plot=plot)
-        return self.state, self.finish(plot)
+        with claimed(self.folder):
+            train_runs([self], resume=resume, reporter=reporter, plot=plot)
+            return self.state, self.finish(plot)
 
     def replica(self, name: str = "") -> Replica:
         """The run as `fit_replicas` takes it."""
@@ -133,7 +144,7 @@ class Run:
             validation=self.evaluation("validation"),
             test=self.evaluation("test"),
             schedules=self.schedules,
-            checkpoint=self.folder / "checkpoint.safetensors",
+            checkpoint=self.folder / CHECKPOINT,
             config=self.config.to_dict(),
             on_save=self._saved,
             name=name,
@@ -168,7 +179,7 @@ class Run:
         Raises:
             CheckpointError: if there are none, or they are damaged.
         """
-        path = self.folder / "checkpoint.safetensors"
+        path = self.folder / CHECKPOINT
         weights = load_weights(path)
         try:
             self.model.load_state_dict(weights)
@@ -193,6 +204,12 @@ def train_runs(
 ) -> None:
     """Train runs that differ in their seeds alone, at once; see `Run.execute`."""
     config = runs[0].config
+    for run in runs:
+        lost = not (run.folder / CHECKPOINT).exists() and (run.folder / "history.csv").exists()
+        if resume and lost:
+            raise CheckpointError(
+                f"{run.folder} was trained, but its {CHECKPOINT} is gone: put it back, or start a new run"
+            )
     try:
         runs[0].model.backend.tf32 = config.tf32
         with limited(config.threads):

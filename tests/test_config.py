@@ -31,6 +31,16 @@ def test_presets_are_valid(preset):
     assert isinstance(resolve({}, preset=preset), TrainConfig)
 
 
+def test_a_preset_brings_its_data_set():
+    assert {preset: resolve({}, preset=preset).dataset for preset in PRESETS} == {
+        "digits": "digits",
+        "hinton-relu": "mnist",
+        "hinton-2012": "mnist",
+    }
+    assert resolve({"dataset": "fashion-mnist"}, preset="hinton-2012").dataset == "fashion-mnist"
+    assert resolve({"dataset": "fashion-mnist"}).dataset == "fashion-mnist"
+
+
 def test_the_paper_preset_is_appendix_a():
     config = resolve({}, preset="hinton-2012")
     assert (config.unit, config.lr, config.lr_schedule) == ("sigmoid", 10.0, "exponential:0.998")
@@ -57,7 +67,7 @@ BAD = [
     ({"layers": "64"}, "layers must be sizes such as"),
     ({"layers": "64-x-10"}, "layers must be sizes such as"),
     ({"layers": "64-0-10"}, "layers must be sizes such as"),
-    ({"dropout": "0.5,0.5"}, "dropout has 2 numbers, but 64-256-256-10 has 3 layers"),
+    ({"dropout": "0.5,0.5"}, "dropout 0.5,0.5 has 2 numbers, but 64-256-256-10 has 3 layers"),
     ({"dropout": "half"}, "dropout must be numbers such as"),
     ({"dropout": "1.5"}, r"dropout must be a number in \[0, 1\], got 1.5"),
     ({"dropout": "-0.1"}, r"dropout must be a number in \[0, 1\], got -0.1"),

@@ -10,12 +10,14 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from minidrop.backends import get_backend
 from minidrop.checkpoint import replacing
 from minidrop.errors import ExperimentError
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan
 from minidrop.experiments.report import render
-from minidrop.experiments.runner import Told, check_plan, claimed, finished, run_jobs
+from minidrop.experiments.runner import Told, check_pattern, check_plan, finished, run_jobs
 from minidrop.experiments.verdicts import DIFFERS, Quantity
+from minidrop.run_folder import claimed
 from minidrop.versions import versions
 
 
@@ -49,7 +51,8 @@ def reproduce(
     """Run an experiment, or what is left of it, in `folder`, and write all that is to be read there.
 
     Raises:
-        ArgumentError: if no job matches the pattern `only`; see `run_jobs`.
+        ArgumentError, BackendError: if no job matches the pattern `only`, or the backend is none.
+        DataError: see `run_jobs`.
         CheckpointError: if another process works in the folder, or it holds another plan.
         ExperimentError: if every job failed.
     """
@@ -60,9 +63,11 @@ def reproduce(
             failed[key] = error
         told(key, done, total, error)
 
+    get_backend(plan.backend)
+    jobs = experiment.jobs(plan)
+    check_pattern(jobs, only)
     with claimed(folder):
         check_plan(experiment, plan, folder)
-        jobs = experiment.jobs(plan)
         results = run_jobs(jobs, folder, processes, listen, only)
         if jobs and not results:
             key, error = next(iter(failed.items()))

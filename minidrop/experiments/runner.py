@@ -16,48 +16,26 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from joblib import Parallel, delayed
 
+from minidrop.backends import get_backend
 from minidrop.checkpoint import replacing
 from minidrop.config import TrainConfig
+from minidrop.data import load
 from minidrop.errors import ArgumentError, CheckpointError, Interrupted, check_count
 from minidrop.experiments.experiment import Experiment, Job, Plan, Result
+from minidrop.run_folder import claimed
 from minidrop.versions import commit, in_short
 
 #: told after each job: its key, how many are done, of how many, and what went wrong with it, if anything
 Told = Callable[[str, int, int, str | None], object]
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder inside a `with` block.
-
-    Raises:
-        CheckpointError: if one works in it already, or it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise CheckpointError(
-            f"another process works in {folder}: wait for it, or choose another folder"
-        ) from None
-    except OSError as error:
-        raise CheckpointError(f"cannot work in the folder {folder}: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
@@ -74,6 +52,8 @@ def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
         _write(path, wanted)
         return
     found = asdict(Plan()) | _read(path)  # what a newer version can be told, an older one did by default
+    for one in (wanted, found):
+        one["backend"] = one["backend"] or get_backend().name
     for name, value in wanted.items():
         if name != "data_dir" and found.get(name) != value:
             raise CheckpointError(
@@ -99,16 +79,17 @@ def run_jobs(
 
     Raises:
         ArgumentError: if no job's key matches `only`.
+        DataError: if data that a job needs are not there, before any has run.
         CheckpointError: if a finished job had other arguments, or the folder cannot be written to.
     """
     check_count("jobs", processes)
     keys = [job.key for job in jobs]
     if len(set(keys)) < len(keys) or not all(re.fullmatch(r"[\w.=-]+", key) for key in keys):
         raise ValueError(f"the keys of jobs must be names of folders, each its own: {keys}")
-    if not any(fnmatchcase(key, only) for key in keys):
-        raise ArgumentError(f"no job is called {only!r}; the jobs are {', '.join(keys)}")
+    check_pattern(jobs, only)
     results = {key: record["result"] for key, record in finished(jobs, folder).items()}
     waiting = [job for job in jobs if job.key not in results and fnmatchcase(job.key, only)]
+    check_data(waiting)
     total = len(results) + len(waiting)
     for done, key in enumerate(results, start=1):
         told(key, done, total, None)
@@ -119,6 +100,28 @@ def run_jobs(
         if result is not None:
             results[key] = result
     return {key: results[key] for key in keys if key in results}
+
+
+def check_pattern(jobs: Sequence[Job], only: str) -> None:
+    """Refuse, with an ArgumentError, a pattern that no job's key matches."""
+    if not any(fnmatchcase(job.key, only) for job in jobs):
+        raise ArgumentError(f"no job is called {only!r}; the jobs are {', '.join(job.key for job in jobs)}")
+
+
+def check_data(jobs: Sequence[Job]) -> None:
+    """Refuse, with a DataError, data sets that are not where the jobs will look for them."""
+    asked = {
+        (found["dataset"], found.get("data_dir"))
+        for job in jobs
+        for found in (
+            job.arguments,
+            job.arguments.get("config", {}),
+            *job.arguments.get("configs", {}).values(),
+        )
+        if "dataset" in found
+    }
+    for dataset, data_dir in asked:
+        load(dataset, data_dir)
 
 
 @cache
@@ -195,10 +198,12 @@ def _same(wanted: Mapping[str, Any], before: Mapping[str, Any], place: Path) -> 
 def _complete(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """With every key of its configurations: what a newer version can be told, an older one did by default.
 
-    Where the data are makes no other job.
+    Where the data are makes no other job, nor does the current backend's name.
     """
     default, anywhere = TrainConfig().to_dict(), {"data_dir": None}
     completed = {**arguments, **anywhere}
+    if "backend" in completed:
+        completed["backend"] = completed["backend"] or get_backend().name
     if "config" in arguments:
         completed["config"] = default | arguments["config"] | anywhere
     if "configs" in arguments:

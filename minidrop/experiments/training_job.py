@@ -13,6 +13,7 @@ from minidrop.config import from_dict, resolve
 from minidrop.errors import DivergenceError
 from minidrop.experiments.experiment import Job, Plan, Result
 from minidrop.progress import Report
+from minidrop.run_folder import CHECKPOINT
 from minidrop.runs import Run, open_run
 
 #: a plain network: what an experiment does not mention, it does without
@@ -56,7 +57,7 @@ def train(
     since = time.perf_counter()
     make = None if build is None else function(build)
     path = folder / "run"
-    resume = (path / "checkpoint.safetensors").exists()
+    resume = (path / CHECKPOINT).exists()
     if resume:
         run = open_run(path, build=make)
     else:

@@ -1,11 +1,15 @@
 """`minidrop eval`, `info` and `data`."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from cli_helpers import SMALL, refused
 
+import minidrop as md
 from minidrop import backends
 
 
@@ -17,6 +21,23 @@ def test_eval_repeats_the_result(minidrop):
     refused(minidrop("eval", "run", "--part", "validation"), "the run has no validation examples")
     refused(minidrop("eval", "run", "--part", "all"), "part must be one of train, validation, test")
     refused(minidrop("eval", "nowhere"), "there is no run in nowhere")
+
+
+def test_the_version(minidrop):
+    assert minidrop("--version") == (0, f"minidrop {md.__version__}\n", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_without_the_signs_gets_question_marks(tmp_path, encoding):
+    ended = subprocess.run(
+        [sys.executable, "-m", "minidrop", "reproduce", "ravine", "--quick", "--out", str(tmp_path / "out")],
+        env=os.environ | {"PYTHONIOENCODING": encoding, "COLUMNS": "100"},
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"w?" in ended.stdout  # w₂
+    assert b"report: " in ended.stdout
 
 
 def test_info_shows_what_a_bug_report_needs(minidrop, monkeypatch):

@@ -7,6 +7,8 @@ import time
 import pytest
 from cli_helpers import LONG, SMALL, refused, same_weights, start
 
+from minidrop.run_folder import claimed
+
 
 def test_more_epochs_by_resume_are_the_longer_run(minidrop, tmp_path):
     minidrop("train", *SMALL, "--run", "run")
@@ -93,8 +95,25 @@ def test_a_config_that_was_edited_after_the_run_is_caught_by_the_checkpoint(mini
 
 
 def test_resume_needs_a_run(minidrop):
-    refused(minidrop("train", "--resume"), "--resume goes on with the run of --run FOLDER")
+    refused(minidrop("train", "--resume"), "--resume needs --run FOLDER, whose configuration it takes")
     refused(minidrop("train", "--resume", "--run", "nowhere"), "there is no run in nowhere")
+
+
+def test_a_run_whose_checkpoint_is_gone_is_not_begun_anew(minidrop, tmp_path):
+    minidrop("train", *SMALL, "--run", "run")
+    history = (tmp_path / "run/history.csv").read_text()
+    (tmp_path / "run/checkpoint.safetensors").unlink()
+    refused(minidrop("train", "--resume", "--run", "run"), "its checkpoint.safetensors is gone: put it back")
+    assert (tmp_path / "run/history.csv").read_text() == history
+
+
+def test_a_run_that_another_process_trains_is_left_alone(minidrop, tmp_path):
+    minidrop("train", *SMALL, "--run", "run")
+    minidrop("train", *SMALL, "--run", "both", "--replicas", 2)
+    for run in ("run", "both"):
+        with claimed(tmp_path / run):
+            refused(minidrop("train", "--resume", "--run", run, "--epochs", 3), "another process works in")
+        assert minidrop("train", "--resume", "--run", run, "--epochs", 3)[0] == 0
 
 
 def test_a_folder_with_a_run_is_not_overwritten(minidrop, tmp_path):

@@ -19,7 +19,7 @@ def test_train_ends_with_a_summary_and_a_complete_run_folder(minidrop, tmp_path)
     status, out, err = minidrop("train", *SMALL)
     assert (status, err) == (0, "")
     folder = tmp_path / "runs" / "digits-001"
-    assert {path.name for path in folder.iterdir()} == FILES
+    assert {path.name for path in folder.iterdir()} == FILES | {".lock"}
     assert re.search(r"^epoch 1  train loss \d\.\d{4}  test error \d+\.\d\d %", out, re.MULTILINE)
     result = re.fullmatch(r"test error (\d+\.\d\d) % \((\d+)/360\)", out.splitlines()[-1])
     summary = json.loads((folder / "summary.json").read_text())

@@ -24,6 +24,13 @@ def configured(folder, config=None, configs=None, data_dir=None):
     return {}
 
 
+def anywhere(folder, backend):
+    """Leave a trace of having run."""
+    with open(folder / "ran.txt", "a") as file:
+        file.write("once\n")
+    return {}
+
+
 def die(folder):
     """End the process as a kill does."""
     os._exit(1)

@@ -13,10 +13,18 @@ import pytest
 from filelock import FileLock
 
 from minidrop.config import TrainConfig
-from minidrop.errors import ArgumentError, CheckpointError, ExperimentError, Interrupted
+from minidrop.errors import (
+    ArgumentError,
+    BackendError,
+    CheckpointError,
+    DataError,
+    ExperimentError,
+    Interrupted,
+)
 from minidrop.experiments import Findings, Job, Plan, runner
 from minidrop.experiments.reproduce import reproduce
-from minidrop.experiments.runner import claimed, run_jobs
+from minidrop.experiments.runner import run_jobs
+from minidrop.run_folder import claimed
 
 
 def times_run(folder, x):
@@ -94,7 +102,7 @@ def test_if_every_job_fails_there_is_nothing_to_analyse(tmp_path):
 def test_two_processes_refuse_each_other_in_one_folder(tmp_path):
     with claimed(tmp_path):
         code = (
-            "import pathlib; from minidrop.experiments.runner import claimed\n"
+            "import pathlib; from minidrop.run_folder import claimed\n"
             f"with claimed(pathlib.Path({str(tmp_path)!r})): pass"
         )
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -130,6 +138,33 @@ def test_a_run_goes_on_where_the_data_have_moved(tmp_path):
         json.loads((tmp_path / "jobs" / "config" / "result.json").read_text())["arguments"]["data_dir"]
         == "/here"
     )
+
+
+def test_the_current_backend_by_its_name_is_the_same_run(tmp_path):
+    def study(plan):
+        return [Job("one", made_up.anywhere, {"backend": plan.backend})]
+
+    this = replace(made_up.squares(), jobs=study, analyse=lambda *_: Findings())
+    for backend in (None, "numpy", None):
+        reproduce(this, Plan(backend=backend), tmp_path)
+    assert len((tmp_path / "jobs/one/ran.txt").read_text().splitlines()) == 1
+    with pytest.raises(CheckpointError, match="holds a run with backend numpy, not numba"):
+        reproduce(this, Plan(backend="numba"), tmp_path)
+    with pytest.raises(BackendError, match="unknown backend 'foo'"):
+        reproduce(this, Plan(backend="foo"), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_missing_data_are_said_once_before_any_job(tmp_path):
+    config = TrainConfig(dataset="mnist", data_dir=str(tmp_path / "nowhere")).to_dict()
+    jobs = [Job("without", made_up.square, {"x": 1})]
+    jobs += [Job(key, made_up.configured, {key: what}) for key, what in
+             (("config", config), ("configs", {"one": config}))]  # fmt: skip
+    for some in (jobs, jobs[:1] + jobs[2:]):
+        with pytest.raises(DataError, match=r"mnist was not found: .*nowhere"):
+            run_jobs(some, tmp_path)
+    assert not (tmp_path / "jobs").exists()
+    assert run_jobs(jobs, tmp_path, only="without") == {"without": {"square": 1}}
 
 
 def test_a_plan_of_an_older_version_goes_on(tmp_path):
