@@ -63,7 +63,7 @@ def claimed(claims: Sequence[Claim]) -> str:
 
 
 def checked(quantities: Sequence[Quantity], claims: Sequence[Claim]) -> str:
-    """Checks of our own: numbers beside those of theory, and statements that have none."""
+    """Checks of our own: numbers beside what is expected, and statements that have none."""
     rows = [(q.name, q.published_text(), q.text(), q.verdict) for q in quantities]
     rows += [(c.text, "", c.detail, c.verdict) for c in claims]
-    return table(("own check", "theory", "here", "verdict"), rows, "lrrl")
+    return table(("own check", "expected", "here", "verdict"), rows, "lrrl")

@@ -64,7 +64,10 @@ SETTING = {
     "optimizer": "{}",
     "lr": "learning rate {}",
     "batch_size": "batches of {}",
+    "dropout": "drop probabilities {}",
 }
+#: the key of which a few values are told, too, where the trainings differ in it
+COMPARED = "dropout"
 NAMES_OF = {
     "relu": "ReLU",
     "sigmoid": "logistic",
@@ -79,12 +82,15 @@ def _alike(configs: Sequence[Json]) -> str:
 
     >>> _alike([{"unit": "relu", "lr": 0.1, "layers": None}, {"unit": "relu", "lr": 0.2, "layers": None}])
     ' (ReLU units)'
+    >>> _alike([{"dropout": "0"}, {"dropout": "0"}]), _alike([{"dropout": "0"}, {"dropout": "0.2,0.5"}])
+    ('', ' (drop probabilities 0 or 0.2,0.5)')
     """
     parts = []
     for key, text in SETTING.items():
-        values = {one.get(key) for one in configs}
-        if len(values) == 1 and (value := values.pop()) is not None:
-            parts.append(text.format(NAMES_OF.get(value, value)))
+        values = list(dict.fromkeys(one.get(key) for one in configs))
+        told = len(values) == 1 if key != COMPARED else len(values) <= 3 and values != ["0"]
+        if told and None not in values:
+            parts.append(text.format(" or ".join(str(NAMES_OF.get(value, value)) for value in values)))
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -145,7 +145,7 @@ def _show(outcome: "Outcome") -> None:
     from rich.table import Table
 
     console, findings = _console(), outcome.findings
-    for own, heads in ((False, ("quantity", "published")), (True, ("own check", "theory"))):
+    for own, heads in ((False, ("quantity", "published")), (True, ("own check", "expected"))):
         table = Table(*heads, "ours", "verdict")
         for quantity in findings.quantities:
             if quantity.own == own:

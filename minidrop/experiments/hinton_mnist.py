@@ -113,11 +113,12 @@ def fewer(runs: Runs, reading: str, drop: str, other: str) -> Claim | None:
     name, than = f"{reading}-{drop}", plain(reading) if other == "none" else f"{reading}-{other}"
     if not (runs.of(name) and runs.of(than)):
         return None
-    gaps, since = runs.gaps(than, name), runs.crossing(name, than)
-    lasting = "the mean ends higher" if since is None else f"the mean is lower from epoch {since} on"
+    gaps = runs.gaps(than, name)
     slowly = " at learning rate 1" if than == SLOWLY else ""
     text = f"{READINGS[reading][0]}: dropout of {UNITS[drop]} has fewer errors than {UNITS[other]}{slowly}"
-    return ordered(text, gaps, detail=f"{signed(gaps, 1)} after {runs.epochs} epochs; {lasting}")
+    return ordered(
+        text, gaps, detail=f"{signed(gaps, 1)} after {runs.epochs} epochs; {runs.lasting(name, than)}"
+    )
 
 
 def exact(results: Mapping[str, Result]) -> list[Quantity]:

@@ -90,7 +90,7 @@ def test_the_page_is_self_contained_and_escaped(tmp_path):
     assert not re.search(r'(src|href)="(?!data:)', page)
     published, own = page.partition('id="checks"')[::2]
     assert "mean of the squares" in published.partition('id="quantities"')[2]
-    assert re.search(r"theory(.|\n)*2²", own)
+    assert re.search(r"expected(.|\n)*2²", own)
     assert "minidrop reproduce squares" in page
 
 

@@ -47,6 +47,11 @@ def test_a_single_epoch_does_not_undo_a_crossing_and_more_than_one_in_twenty_do(
     assert crossing(curve, 21 * [2]) == 2
 
 
+def test_a_crossing_in_the_last_epochs_is_none():
+    for last, expected in ((9, None), (10, 91)):
+        assert crossing((100 - last) * [3] + last * [1], 100 * [2]) == expected
+
+
 def test_an_interval_by_hand():
     mean, half = interval([1.0, 3.0])  # s = √2, √n = √2, t = 12.7062
     assert (mean, half) == (2.0, pytest.approx(12.7062))
