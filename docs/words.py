@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from docs.found import Found, Json
 from minidrop.experiments import experiment
@@ -74,6 +75,7 @@ NAMES_OF = {
     "sgd": "SGD",
     "hinton": "Hinton's update",
     "mnist": "MNIST",
+    "fashion-mnist": "Fashion-MNIST",
 }
 
 
@@ -83,15 +85,21 @@ def _alike(configs: Sequence[Json]) -> str:
     >>> _alike([{"unit": "relu", "lr": 0.1, "layers": None}, {"unit": "relu", "lr": 0.2, "layers": None}])
     ' (ReLU units)'
     >>> _alike([{"dropout": "0"}, {"dropout": "0"}]), _alike([{"dropout": "0"}, {"dropout": "0.2,0.5"}])
-    ('', ' (drop probabilities 0 or 0.2,0.5)')
+    ('', ' (drop probabilities 0 or (0.2, 0.5))')
     """
     parts = []
     for key, text in SETTING.items():
         values = list(dict.fromkeys(one.get(key) for one in configs))
         told = len(values) == 1 if key != COMPARED else len(values) <= 3 and values != ["0"]
         if told and None not in values:
-            parts.append(text.format(" or ".join(str(NAMES_OF.get(value, value)) for value in values)))
+            parts.append(text.format(" or ".join(_value(value) for value in values)))
     return f" ({', '.join(parts)})" if parts else ""
+
+
+def _value(value: Any) -> str:
+    """A key's value as a page tells it; a list in brackets."""
+    text = str(NAMES_OF.get(value, value))
+    return f"({text.replace(',', ', ')})" if "," in text else text
 
 
 def unfinished(missing: Sequence[str], shown: int = 6) -> str:

@@ -65,11 +65,6 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         if ours:
             what = f"{name}: w₂ at the last point, in float32 and float64, as by the document's code"
             findings.quantities.append(Quantity(what, ours, published, "exact", 5e-4, digits=3))
-    for dtype, published in PUBLISHED_SGD_W1.items():
-        if f"SGD-{dtype}" in runs:
-            what = f"SGD: w₁ at the last point in {dtype}, which is chaotic, as by the document's code"
-            ours = [float(runs[f"SGD-{dtype}"][-1, 0])]
-            findings.quantities.append(Quantity(what, ours, published, "exact", digits=2, judge=False))
     for dtype in DTYPES:
         ends = {name: runs[f"{name}-{dtype}"][-20:, 0] for name in OPTIMIZERS if f"{name}-{dtype}" in runs}
         if len(ends) == len(OPTIMIZERS):
