@@ -19,6 +19,8 @@ Host = np.ndarray[Any, Any]
 def shape_for(layer: object, input_shape: tuple[int, ...] | None) -> tuple[int, ...]:
     """`input_shape`, or (4, 5) with the number of features that the layer, or its first one, says."""
     if input_shape is not None:
+        if not isinstance(input_shape, tuple | list):
+            raise ArgumentError(f"input_shape must be (batch, features), such as (4, 5); got {input_shape!r}")
         return tuple(input_shape)
     while layer is not None:
         features = getattr(layer, "in_features", None) or getattr(

@@ -14,7 +14,7 @@ from minidrop.testing.context import Context
 from minidrop.testing.findings import Findings
 from minidrop.testing.inputs import non_contiguous
 from minidrop.testing.layers import subject_name
-from minidrop.testing.report import Outcome, Report, run_checks
+from minidrop.testing.report import Outcome, Report, raised, run_checks
 from minidrop.testing.subject import Subject, duplicate, host, module_of
 from minidrop.testing.tolerances import ROUNDING
 
@@ -92,6 +92,17 @@ def check_loss(
         if getattr(z, "ndim", 0) != 2:
             raise ArgumentError("logits are not (examples, classes): give labels too")
         labels = module_of(z).asarray(rng.integers(0, z.shape[1], len(z)))
+    if isinstance(loss, type):
+        raise ArgumentError(f"an instance is checked, as {loss.__name__}(...) makes one, not the class")
+    try:
+        _run(loss, z, labels)
+    except ArgumentError:
+        raise
+    except Exception as error:
+        raise ArgumentError(
+            f"{type(loss).__name__} of float64 logits of shape {z.shape} and labels of shape {labels.shape}: "
+            f"{raised(error)}; give logits and labels that it takes"
+        ) from error
     ctx = Context(Subject(LossAsLayer(loss, labels), {}, None), z, z.shape, seed, tolerance)
     ctx.dy = xp.ones(1)
     checks: dict[str, Callable[[], Outcome]] = {

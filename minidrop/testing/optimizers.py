@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from minidrop.errors import check_count
+from minidrop.errors import ArgumentError, MinidropError, check_count
 from minidrop.testing import updates
 from minidrop.testing.bench import SHAPES, Make
-from minidrop.testing.report import Outcome, Report, run_checks
+from minidrop.testing.report import Outcome, Report, raised, run_checks
 from minidrop.testing.updates import Formula, Trial
 
 
@@ -67,6 +67,11 @@ def check_optimizer(
     >>> report["formula"].status
     'passed'
     """
+    if not callable(make):
+        name = type(make).__name__
+        raise ArgumentError(
+            f"make builds the optimizer: lambda parameters: {name}(parameters), not {name}(...)"
+        )
     trial = Trial(make, plain, check_count("steps", steps, 2), np.random.default_rng(seed), SHAPES)
     checks: dict[str, Callable[[], Outcome]] = {
         "gradients unchanged": partial(updates.gradients_unchanged, trial),
@@ -83,9 +88,15 @@ def check_optimizer(
     needs: Mapping[str, tuple[str, ...]] = {
         name: ("gradients unchanged raised",) for name in checks if name != "gradients unchanged"
     }
-    return run_checks(_name(trial), f"check_optimizer({', '.join(call)})", checks, skip, needs)
+    return run_checks(_name(trial, plain), f"check_optimizer({', '.join(call)})", checks, skip, needs)
 
 
-def _name(trial: Trial) -> str:
-    optimizer: Any = trial.bench().optimizer
+def _name(trial: Trial, plain: bool) -> str:
+    try:
+        optimizer: Any = trial.bench().optimizer
+    except MinidropError:
+        raise
+    except Exception as error:
+        hint = "" if plain else "; does it take a mapping {name: (value, grad)}? Then say plain=True"
+        raise ArgumentError(f"make did not build an optimizer: {raised(error)}{hint}") from error
     return type(optimizer).__name__

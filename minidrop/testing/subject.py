@@ -66,6 +66,8 @@ class Subject:
     """
 
     def __init__(self, layer: Any, parameters: Mapping[str, str], freeze: Freeze | None) -> None:
+        if isinstance(layer, type):
+            raise ArgumentError(f"an instance is checked, as {layer.__name__}(...) makes one, not the class")
         for method in ("forward", "backward"):
             if not callable(getattr(layer, method, None)):
                 raise ArgumentError(f"a layer has forward(x) and backward(dy); {layer!r} has no {method}")

@@ -7,6 +7,7 @@ from layers.layer_cases import CASES, PASSES
 from wrong_layers import LINEAR, NORM
 
 import minidrop as md
+from minidrop.errors import ArgumentError
 from minidrop.testing import check_layer
 
 
@@ -186,3 +187,12 @@ class TestArguments:
         assert report["complex step"].tolerance == 1e-14
         with pytest.raises(AssertionError, match="finite differences"):
             check_layer(md.Tanh(), tolerance={"finite differences": 1e-20})
+
+
+def test_what_is_no_layer_or_no_shape_is_told():
+    with pytest.raises(ArgumentError, match=r"an instance is checked, as Softplus\(\.\.\.\) makes one"):
+        check_layer(strangers.Softplus)
+    with pytest.raises(
+        ArgumentError, match=r"input_shape must be \(batch, features\), such as \(4, 5\); got 5"
+    ):
+        check_layer(strangers.Softplus(), input_shape=5)

@@ -158,3 +158,24 @@ def test_what_cannot_be_used_is_refused():
         check_loss(md.SoftmaxCrossEntropy(), reduction="max")
     with pytest.raises(md.errors.ArgumentError, match="give labels too"):
         check_loss(md.SoftmaxCrossEntropy(), np.zeros(3))
+
+
+def test_a_loss_that_takes_something_else_is_told():
+    class MeanSquare:
+        def forward(self, y, targets):
+            self.gradient = 2 * (y - targets) / y.size
+            return ((y - targets) ** 2).mean()
+
+        def backward(self):
+            return self.gradient
+
+    with pytest.raises(
+        md.errors.ArgumentError,
+        match=r"^MeanSquare of float64 logits of shape \(5, 4\) and labels of shape \(5,\)",
+    ):
+        check_loss(MeanSquare())
+    assert check_loss(MeanSquare(), labels=np.linspace(-1, 1, 20).reshape(5, 4)).passed
+    with pytest.raises(
+        md.errors.ArgumentError, match=r"an instance is checked, as MeanSquare\(\.\.\.\) makes"
+    ):
+        check_loss(MeanSquare)

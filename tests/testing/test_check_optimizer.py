@@ -217,3 +217,23 @@ def test_what_cannot_be_used_is_refused():
         check_optimizer(lambda parameters: 3)
     with pytest.raises(md.errors.ArgumentError, match="steps must be an integer of at least 2"):
         check_optimizer(md.SGD, steps=1)
+
+
+def test_what_builds_no_optimizer_is_told_how():
+    class Plain:
+        def __init__(self, parameters):
+            self.pairs = [(value, grad) for value, grad in parameters.values()]
+
+        def step(self):
+            for value, grad in self.pairs:
+                value -= 0.1 * grad
+
+    assert check_optimizer(Plain, plain=True).passed
+    with pytest.raises(
+        md.errors.ArgumentError, match=r"make did not .*raised TypeError.*\? Then say plain=True"
+    ):
+        check_optimizer(Plain)
+    with pytest.raises(
+        md.errors.ArgumentError, match=r"lambda parameters: Plain\(parameters\), not Plain\(\.\.\.\)"
+    ):
+        check_optimizer(Plain({}), plain=True)
