@@ -30,10 +30,11 @@ def numbers(quantities: Sequence[Quantity]) -> str:
     """
     if all(q.name.endswith(PIXELS) for q in quantities):
         return by_pixels(quantities)
+    ours = "ours, ± 95 %" if any("±" in q.text() for q in quantities) else "ours"
     if any(q.published is not None for q in quantities):
         rows = [(q.name, q.published_text(), q.text(), q.verdict) for q in quantities]
-        return table(("quantity", "published", "ours, ± 95 %", "verdict"), rows, "lrrl")
-    return table(("quantity", "ours, ± 95 %"), [(q.name, q.text()) for q in quantities], "lr")
+        return table(("quantity", "published", ours, "verdict"), rows, "lrrl")
+    return table(("quantity", ours), [(q.name, q.text()) for q in quantities], "lr")
 
 
 def by_pixels(quantities: Sequence[Quantity]) -> str:

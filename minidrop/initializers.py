@@ -38,6 +38,7 @@ class Initializer(Protocol):
 class Constant:
     """Every element is `value`; 0, the default, is what biases usually begin with.
 
+    >>> from minidrop.initializers import Constant, draw
     >>> draw(Constant(0.005), (2,))
     array([0.005, 0.005])
     """
@@ -56,6 +57,7 @@ class Constant:
 class Normal:
     """N(mean, std^2); std 0.01 is Hinton et al. 2012, appendix A.
 
+    >>> from minidrop.initializers import Normal, draw
     >>> bool(abs(draw(Normal(0.01), (100, 100)).std() - 0.01) < 0.0005)
     True
     """
@@ -78,6 +80,7 @@ class Normal:
 class Uniform:
     """U[low, high), by default around zero.
 
+    >>> from minidrop.initializers import Uniform, draw
     >>> bool(draw(Uniform(-0.1, 0.1), (100, 100)).max() < 0.1)
     True
     """
@@ -186,6 +189,7 @@ class TorchLinear:
 class Scaled:
     """Another initializer's draws times `factor`, as the step from paper to inverted dropout needs them.
 
+    >>> from minidrop.initializers import Constant, Scaled, draw
     >>> draw(Scaled(Constant(0.01), 0.5), (1,))
     array([0.005])
     """
@@ -228,6 +232,7 @@ def draw(
 ) -> HostArray:
     """A float64 array of `shape`, to look at what an initializer does.
 
+    >>> from minidrop.initializers import Fans, TorchLinear, draw
     >>> draw(TorchLinear(), (2, 4), Fans(fan_in=4, fan_out=2)).shape
     (2, 4)
     """

@@ -85,6 +85,9 @@ class Parameter:
         self._value: Array | None = None
         self._grad: Array | None = None
 
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.shape}, dtype={self.dtype})"
+
     @property
     def value(self) -> Array:
         """The value: an array of `shape`, changed in place by whoever trains it; assigning copies into it."""

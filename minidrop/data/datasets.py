@@ -32,6 +32,8 @@ class Examples:
         DataError: for anything else: other dtypes or shapes, no examples, unequal counts, inputs that are
             not finite, negative labels.
 
+    >>> import numpy as np
+    >>> from minidrop.data import Examples
     >>> Examples(np.zeros((3, 64), np.uint8), np.array([7, 2, 1]))
     Examples(3 x 64, uint8)
     """
@@ -83,6 +85,7 @@ class Examples:
     def take(self, indices: np.ndarray[Any, Any] | Sequence[int]) -> "Examples":
         """A copy of the examples at `indices`, in that order; ArgumentError if one is not there.
 
+        >>> from minidrop.data import load
         >>> load("digits").train.take([0, 2]).labels
         array([0, 4])
         """
@@ -164,6 +167,7 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         ArgumentError: for another name.
         DataError: if files are missing, damaged or do not fit together.
 
+    >>> from minidrop.data import load
     >>> digits = load("digits")
     >>> digits.train, digits.test, digits.shape, digits.maximum
     (Examples(1437 x 64, uint8), Examples(360 x 64, uint8), (8, 8), 16.0)
@@ -207,6 +211,7 @@ def split(
         ArgumentError: unless 0 <= n_validation < len(examples) and 0 <= n_training <= the rest, or for a seed
             that is not one.
 
+    >>> from minidrop.data import load, split
     >>> split(load("digits").train, 237, seed=0)
     (Examples(1200 x 64, uint8), Examples(237 x 64, uint8))
     >>> split(load("digits").train, 0, seed=0, n_training=100)
@@ -242,6 +247,7 @@ def standard_moments(examples: Examples, maximum: float) -> tuple[float, float]:
         ArgumentError: unless maximum is a positive number.
         DataError: if all elements are (nearly) equal, so that nothing could be divided by std.
 
+    >>> from minidrop.data import load, standard_moments
     >>> standard_moments(load("digits").train, maximum=16)
     (0.305, 0.376)
     """

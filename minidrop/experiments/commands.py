@@ -146,11 +146,14 @@ def _show(outcome: "Outcome") -> None:
 
     console, findings = _console(), outcome.findings
     for own, heads in ((False, ("quantity", "published")), (True, ("own check", "expected"))):
-        table = Table(*heads, "ours", "verdict")
-        for quantity in findings.quantities:
-            if quantity.own == own:
-                table.add_row(quantity.name, quantity.published_text(), quantity.text(), quantity.verdict)
-        if table.row_count:
+        quantities = [quantity for quantity in findings.quantities if quantity.own == own]
+        beside = any(quantity.published is not None for quantity in quantities)
+        table = Table(*heads, "ours", "verdict") if beside else Table(heads[0], "ours")
+        for q in quantities:
+            table.add_row(
+                *((q.name, q.published_text(), q.text(), q.verdict) if beside else (q.name, q.text()))
+            )
+        if quantities:
             console.print(table)
     if findings.claims:
         table = Table("claim", "here", "verdict")

@@ -110,6 +110,7 @@ class Experiment:
         duration: about how long a full run takes on two processors.
         jobs: the jobs of a plan, in the order in which to begin them.
         analyse: what their results, by key, say; those of jobs that failed are missing.
+        command: what runs it, if that is not `minidrop reproduce NAME`.
     """
 
     name: str
@@ -119,3 +120,4 @@ class Experiment:
     duration: str
     jobs: Callable[[Plan], Sequence[Job]]
     analyse: Callable[[Plan, Mapping[str, Result]], Findings]
+    command: str = ""

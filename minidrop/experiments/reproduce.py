@@ -118,11 +118,15 @@ def command(experiment: Experiment, plan: Plan) -> str:
     >>> command(experiment("ravine"), Plan(seeds=5, data_dir="here"))
     'minidrop reproduce ravine --seeds 5'
     """
-    if not experiment.ids:
-        return "minidrop sweep"
     options = {"--seeds": plan.seeds, "--first-seed": plan.first_seed or None, "--backend": plan.backend}
     given = [f"{name} {value}" for name, value in options.items() if value is not None]
-    return " ".join(["minidrop reproduce", experiment.name, *(["--quick"] if plan.quick else []), *given])
+    return " ".join(
+        [
+            experiment.command or f"minidrop reproduce {experiment.name}",
+            *(["--quick"] if plan.quick else []),
+            *given,
+        ]
+    )
 
 
 def _records(jobs: Sequence[Job], folder: Path) -> dict[str, dict[str, Any]]:

@@ -94,7 +94,8 @@ def run_jobs(
     for done, key in enumerate(results, start=1):
         told(key, done, total, None)
     parallel = Parallel(n_jobs=processes, return_as="generator_unordered")
-    ran = parallel(delayed(_run)(job, folder, os.getpid()) for job in waiting)
+    place = folder.absolute()  # workers live on, in the working directory of the first jobs
+    ran = parallel(delayed(_run)(job, place, os.getpid()) for job in waiting)
     for done, (key, result, error) in enumerate(ran, start=len(results) + 1):
         told(key, done, total, error)
         if result is not None:

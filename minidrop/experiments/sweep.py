@@ -15,11 +15,13 @@ layers = ["64-128-128-10", "64-256-256-10"]
 optimizer = "adam"
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import isfinite
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from minidrop.config import read_config, resolve
@@ -27,7 +29,7 @@ from minidrop.errors import ArgumentError, check_count
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band, label, panels
 from minidrop.experiments.training_job import curve, last, train
-from minidrop.experiments.verdicts import Quantity
+from minidrop.experiments.verdicts import Claim, Quantity, gaps, ordered, signed
 
 _KEYS = ("name", "seeds", "base", "grid", "runs")
 
@@ -51,8 +53,11 @@ def read_sweep(path: str | Path) -> Experiment:
     for key in ("seed", "replicas"):
         if any(key in changes for changes in (values.get("base", {}), *variants)):
             raise ArgumentError(f"{path}: a sweep has seeds = N at its beginning, and no key {key}")
+    name = str(values.get("name", path.stem))
+    if not re.fullmatch(r"[\w.=-]*\w", name):
+        raise ArgumentError(f"{path}: name must be that of a folder, of letters, digits and -, got {name!r}")
     study = Sweep(
-        str(values.get("name", path.stem)),
+        name,
         values.get("base", {}),
         variants,
         check_count("seeds", values.get("seeds", 3)),
@@ -64,6 +69,7 @@ def read_sweep(path: str | Path) -> Experiment:
         question=f"{len(variants)} configurations: which is best?",
         data=str(study.base.get("dataset", "digits")),
         duration="",
+        command=f"minidrop sweep {path}",
         jobs=study.jobs,
         analyse=study.analyse,
     )
@@ -103,42 +109,71 @@ class Sweep:
         return found
 
     def analyse(self, plan: Plan, results: Mapping[str, Result]) -> Findings:
-        """Test error by variant, the best first, and the curves of the best eight."""
-        found = []
+        """The variants, the best first, how the best differs from each other, and the curves of eight."""
+        found = {}
         for i, changes in enumerate(self.variants, start=1):
-            runs = [
-                results[key]
-                for seed in plan.seeds_of(self.seeds)
-                if (key := f"{i:02}-seed-{seed}") in results
-            ]
-            ended = [run for run in runs if not run["diverged"]]
+            keys = {seed: f"{i:02}-seed-{seed}" for seed in plan.seeds_of(self.seeds)}
+            runs = {seed: results[key] for seed, key in keys.items() if key in results}
+            ended = {seed: run for seed, run in runs.items() if not run["diverged"]}
             name = ", ".join(f"{key}={value}" for key, value in changes.items()) or "base"
             if ended:
-                quantity = Quantity(f"{name}: test error [%]", [test_error(run) for run in ended], digits=2)
-                found.append((quantity, name, ended))
-        found.sort(key=lambda one: one[0].mean)
+                found[name] = ended
+        validated = all(run["history"][0]["validation_error"] is not None for run in _all(found))
+        chosen_by = validation_error if validated else test_error
+        names = sorted(found, key=lambda name: fmean(map(chosen_by, found[name].values())))
+        quantities = {
+            name: Quantity(f"{name}: test error [%]", _errors(found[name]), digits=2) for name in names
+        }
         figure, axes = panels(1, 2)
-        for (_, name, ended), colour in zip(found, COLOURS, strict=False):
-            epochs = [row["epoch"] for row in ended[0]["history"]]
+        for name, colour in zip(names, COLOURS, strict=False):
+            of_seeds = list(found[name].values())
+            epochs = [row["epoch"] for row in of_seeds[0]["history"]]
             for axis, key in zip(axes.flat, ("train_loss", "test_error"), strict=True):
-                same = [curve(run, key) for run in ended if len(run["history"]) == len(epochs)]
+                same = [curve(run, key) for run in of_seeds if len(run["history"]) == len(epochs)]
                 band(axis, epochs, same, name, colour)
         label(axes[0, 0], "epoch", "training loss [nats]", epochs=True, legend=False)
         label(axes[0, 1], "epoch", "test error [%]", epochs=True)
+        losses = {name: last(next(iter(found[name].values())), "train_loss") for name in names}
         diverged = [key for key, run in results.items() if run["diverged"]]
         rows = [
-            (name, len(ended), q.mean, q.half if isfinite(q.half) else None, last(ended[0], "train_loss"))
-            for q, name, ended in found
+            (name, len(q.ours), q.mean, q.half if isfinite(q.half) else None, losses[name])
+            for name, q in quantities.items()
         ]
         columns = ("configuration", "runs", "test error [%]", "± 95 %", "training loss, first seed")
+        title = f"Configurations, the best first, by {'validation' if validated else 'test'} error"
         return Findings(
-            quantities=[quantity for quantity, _, _ in found],
-            tables=[Table("Configurations, the best first", columns, rows)],
+            quantities=list(quantities.values()),
+            claims=[lower(found, names[0], name) for name in names[1:]],
+            tables=[Table(title, columns, rows)],
             drawings=[
                 Drawing("curves", "Mean over seeds with its 95 % interval, the best configurations.", figure)
             ],
             notes=[f"Diverged: {', '.join(diverged)}."] if diverged else [],
         )
+
+
+def lower(found: Mapping[str, Mapping[int, Result]], best: str, other: str) -> Claim:
+    """The claim that one has the lower test error, by the differences seed by seed.
+
+    The best was not known before, so the intervals are those of all pairs together.
+    """
+    errors = [{seed: test_error(run) for seed, run in found[name].items()} for name in (other, best)]
+    pairs = len(found) * (len(found) - 1) // 2
+    differences, text = gaps(*errors), f"{best} has a lower test error than {other}"
+    return ordered(text, differences, detail=f"{signed(differences, 2, pairs)} points", among=pairs)
+
+
+def _all(found: Mapping[str, Mapping[int, Result]]) -> list[Result]:
+    return [run for runs in found.values() for run in runs.values()]
+
+
+def _errors(runs: Mapping[int, Result]) -> list[float]:
+    return [test_error(run) for run in runs.values()]
+
+
+def validation_error(result: Result) -> float:
+    """The validation error in percent, at the best epoch."""
+    return float(result["history"][result["best_epoch"] - 1]["validation_error"])
 
 
 def test_error(result: Result) -> float:

@@ -46,8 +46,8 @@ class Adam(TwoMoments):
     Args:
         parameters: what `model.parameters()` returns.
         lr: η, at least 0.
-        beta1, beta2: β₁ and β₂ in [0, 1).
-        eps: ε, at least 0.
+        beta1, beta2: β₁ and β₂ in [0, 1); 0.9 and 0.999 unless given.
+        eps: ε, at least 0; 1e-8 unless given.
         corrected: whether the second moment is corrected for its bias.
         options: `Optimizer`'s.
 

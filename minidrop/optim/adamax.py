@@ -15,8 +15,8 @@ class Adamax(TwoMoments):
     Args:
         parameters: what `model.parameters()` returns.
         lr: η, at least 0.
-        beta1, beta2: β₁ and β₂ in [0, 1).
-        eps: ε, above 0 wherever a gradient may be exactly zero from the first step on.
+        beta1, beta2: β₁ and β₂ in [0, 1); 0.9 and 0.999 unless given.
+        eps: ε, 1e-8 unless given; above 0 wherever a gradient may be exactly zero from the first step on.
         options: `Optimizer`'s.
 
     Raises:

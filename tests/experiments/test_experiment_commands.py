@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from minidrop.experiments import NAMES, Plan, experiment
+from minidrop.intervals import interval
 
 
 def test_the_list_names_every_experiment_once_and_fits_a_terminal(minidrop):
@@ -111,11 +112,38 @@ def test_a_sweep_of_a_grid_and_a_list(minidrop, tmp_path):
     }
     means = [q["mean"] for q in results["quantities"]]
     assert means == sorted(means)
+    assert results["command"] == "minidrop sweep small.toml"
+    best, *others = (q["name"].partition(":")[0] for q in results["quantities"])
+    assert [claim["text"] for claim in results["claims"]] == [
+        f"{best} has a lower test error than {other}" for other in others
+    ]
+    differences = [b - a for a, b in zip(*(q["ours"] for q in results["quantities"][:2]), strict=True)]
+    mean, half = interval(differences, among=3)
+    assert results["claims"][0]["detail"] == f"{mean:+.2f} ± {half:.2f} (3 together) points"
+    assert "verdict" in out
+    assert "published" not in out
     assert all(len(q["ours"]) == 2 for q in results["quantities"])
     assert (folder / "curves.svg").exists()
     again, out, _ = minidrop("sweep", "small.toml")
     assert again == 0
     assert "6/6" in out
+
+
+def test_with_a_validation_set_the_best_is_chosen_by_it(minidrop, tmp_path):
+    grid = 'layers = ["64-16-16-10", "64-24-24-10", "64-32-32-10", "64-48-48-10"]'
+    (tmp_path / "valid.toml").write_text(f"seeds = 1\n[base]\nvalidation = 50\nepochs = 3\n[grid]\n{grid}")
+    code, _, err = minidrop("sweep", "valid.toml", "--jobs", 2)
+    assert code == 0, err
+    results = json.loads((tmp_path / "runs/sweep/valid/results.json").read_text())
+    (table,) = results["tables"]
+    assert table["title"] == "Configurations, the best first, by validation error"
+    chosen = {}
+    for i, key in enumerate(results["jobs"]):
+        run = results["jobs"][key]["result"]
+        chosen[f"layers=64-{(16, 24, 32, 48)[i]}-{(16, 24, 32, 48)[i]}-10"] = min(
+            row["validation_error"] for row in run["history"]
+        )
+    assert [row[0] for row in table["rows"]] == sorted(chosen, key=chosen.get)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +157,7 @@ def test_a_sweep_of_a_grid_and_a_list(minidrop, tmp_path):
         ("[grid]\nseed = [1, 2]", "has seeds = N at its beginning"),
         ("grid = 3", "grid must be a table"),
         ("runs = [1]", "runs must be a list of tables"),
+        ("name = '../x'\n[grid]\nlr = [0.1]", "name must be that of a folder"),
         ("seeds = 0\n[grid]\nlr = [0.1]", "seeds"),
     ],
 )

@@ -64,7 +64,8 @@ def test_the_command_has_what_changes_the_numbers():
     plan = Plan(quick=True, seeds=7, backend="numpy", data_dir="/here")
     expected = "minidrop reproduce squares --quick --seeds 7 --backend numpy"
     assert command(made_up.squares(), plan) == expected
-    assert command(replace(made_up.squares(), ids=()), plan) == "minidrop sweep"
+    swept = replace(made_up.squares(), command="minidrop sweep study.toml")
+    assert command(swept, replace(plan, quick=False)) == "minidrop sweep study.toml --seeds 7 --backend numpy"
 
 
 def test_a_wrong_exact_number_is_red_and_fails(tmp_path):

@@ -45,6 +45,14 @@ def test_every_job_runs_once_whoever_asks_again(tmp_path, processes):
     assert {total for _, _, total, _ in told} == {3}
 
 
+def test_a_relative_folder_is_that_of_the_working_directory_of_now(tmp_path, monkeypatch):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        run_jobs([Job(f"x={x}", made_up.square, {"x": x}) for x in range(3)], Path("out"), processes=2)
+        assert len(list((tmp_path / name / "out/jobs").glob("*/result.json"))) == 3
+
+
 def test_a_failed_job_does_not_lose_the_others_and_is_tried_again(tmp_path):
     outcome = reproduce(made_up.squares(failing=(1,)), Plan(), tmp_path)
     assert outcome.broken
