@@ -52,8 +52,14 @@ class TrainConfig:
     optimizer: str = _key("hinton", "Optimizer and options, such as adam:beta2=0.99 or momentum:form=ema.")
     lr: float | None = _key(0.5, "Learning rate; the optimizer's own default if another one is chosen.")
     momentum: float | None = _key(0.5, "Initial momentum, for optimizers that have one.")
-    lr_schedule: str = _key("exponential:0.99", "Learning rate by epoch: constant, exponential:DECAY, ...")
-    momentum_schedule: str = _key("linear:0.95,40", "Momentum by epoch: linear:FINAL,EPOCHS, constant, ...")
+    lr_schedule: str = _key(
+        "exponential:0.99",
+        "Learning rate by epoch, as exponential:DECAY; constant if another optimizer is chosen.",
+    )
+    momentum_schedule: str = _key(
+        "linear:0.95,40",
+        "Momentum by epoch, as linear:FINAL,EPOCHS; constant if another optimizer is chosen.",
+    )
     weight_decay: float | None = _key(None, "Weight decay; the optimizer's own default unless given.")
     limit: float = _key(15.0, "Max-norm: largest squared length of a unit's incoming weights; 0 for none.")
     limit_kind: str = _key("squared", "Whether the limit bounds the squared length or the length.")
