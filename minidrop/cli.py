@@ -189,7 +189,7 @@ def _train_signature() -> inspect.Signature:
         ),
         option("run", text, None, help="Run folder; by default the next free runs/DATASET-NNN."),
         option("resume", bool, False, "--resume", help="Go on with the run in --run."),
-        option("quiet", bool, False, "--quiet", help="No progress, the summary alone."),
+        option("quiet", bool, False, "--quiet", help="No progress."),
     ]
     for key in fields(TrainConfig):
         kind = key.type if isinstance(None, key.type) else key.type | None  # type: ignore[arg-type, operator]

@@ -61,7 +61,7 @@ def fit(
         reporter: is told of progress.
 
     Raises:
-        ArgumentError: if one of these is not what it should be, or there is nothing to resume from.
+        ArgumentError: if one of these is not what it should be, or it resumes without a checkpoint.
         DivergenceError: naming epoch and step, when the loss is no longer finite or above 1e4; the last
             checkpoint stays as it was.
         Interrupted: after a signal, once the run is saved.

@@ -11,7 +11,7 @@ class Loss(Protocol):
     """What a training step can lower; `minidrop.testing.check_loss` proves one."""
 
     def forward(self, output: Array, targets: Array) -> Any:
-        """The loss of a batch, a scalar: a mean over its examples."""
+        """The loss of a batch, a scalar: a mean over its examples; `output` is the next step's again."""
 
     def backward(self) -> Array:
         """The gradient of the last loss, in the shape of the output."""

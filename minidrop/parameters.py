@@ -44,11 +44,10 @@ class Parameter:
         fans: what the initializer may scale by; those of a weight of this shape unless given.
         backend: where the arrays live: the layer's.
         dtype: of both, float32 or float64.
-        slot: which parameter of its layer this is; it selects the draws.
         rows_are_units: whether each row holds the incoming weights of one unit, as max-norm needs to know.
 
     Raises:
-        ArgumentError: if the initializer is none.
+        ArgumentError: if the shape, the dtype or the initializer is none.
 
     >>> import minidrop as md
     >>> gain = md.Parameter((3,), md.Constant(1))
@@ -64,21 +63,23 @@ class Parameter:
         *,
         backend: str | Backend | None = None,
         dtype: Any = "float32",
-        slot: int = 0,
         rows_are_units: bool = False,
     ) -> None:
         if isinstance(initializer, type) or not callable(initializer):
             got = initializer.__name__ if isinstance(initializer, type) else type(initializer).__name__
             raise ArgumentError(f"an initializer is an object such as Normal(0.01), got {got}")
+        if not isinstance(shape, tuple):
+            raise ArgumentError(f"a parameter's shape must be a tuple, such as (3,); got {shape!r}")
         self.shape = shape
         self.size = prod(shape)
         self.initializer = initializer
-        self.fans = fans or Fans(fan_in=shape[-1], fan_out=shape[0])
+        self.fans = fans or (Fans(fan_in=shape[-1], fan_out=shape[0]) if shape else Fans(1, 1))
         self.backend = get_backend(backend)
-        self.dtype = np.dtype(dtype)
-        self.slot = slot
+        self.dtype = check_dtype(dtype)
         self.rows_are_units = rows_are_units
         self.stream = Stream(0, Purpose.WEIGHTS)
+        #: which parameter of its layer this is; it selects the draws
+        self.slot = 0
         self.arena: ParameterArena | None = None
         #: whether the last training step wrote no gradient
         self.without_gradient = False

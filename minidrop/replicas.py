@@ -9,6 +9,7 @@ summary.json   the test set: mean, standard deviation, 95 % interval and each se
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,16 +61,23 @@ class ReplicaRun:
         self, *, resume: bool = False, reporter: Reporter = silent, plot: bool = True
     ) -> list[tuple[TrainingState, Evaluation]]:
         """Train all seeds, and return what `Run.execute` returns for each; see there."""
+        with ExitStack() as claims:
+            for folder in (self.folder, *(run.folder for run in self.runs)):
+                claims.enter_context(claimed(folder))
+            return self._execute(resume, reporter, plot)
+
+    def _execute(
+        self, resume: bool, reporter: Reporter, plot: bool
+    ) -> list[tuple[TrainingState, Evaluation]]:
         for run in self.runs:
             if not (run.folder / "config.json").exists():  # it was killed while it made its folders
                 run.create()
             run.config_changed = self.config_changed
-        with claimed(self.folder):
-            try:
-                train_runs(self.runs, resume=resume, reporter=reporter, plot=plot)
-            finally:
-                self._write_means(plot)
-            results = [run.finish(plot) for run in self.runs]
+        try:
+            train_runs(self.runs, resume=resume, reporter=reporter, plot=plot)
+        finally:
+            self._write_means(plot)
+        results = [run.finish(plot) for run in self.runs]
         states = [run.state for run in self.runs]
         summary = {
             "seeds": [run.config.seed for run in self.runs],

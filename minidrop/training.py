@@ -121,7 +121,7 @@ class TrainStep:
     def _capture(self, batches: Batches) -> CapturedStep | None:
         """The step that finds `batches` by itself on the device, if there can be one."""
         if self._fused is None:
-            self._obstacle = "the model is no chain that is fused"
+            self._obstacle = "the step is not fused"
             return None
         self._obstacle = obstacle(self._fused, batches)
         if self._obstacle:

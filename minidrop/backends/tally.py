@@ -57,7 +57,7 @@ class DeviceTally(Tally):
     def add(self, loss: Array, examples: int) -> None:
         """See `Tally.add`; nothing waits."""
         self.batches += 1
-        self._backend.count_batch(self.array, loss, examples)
+        self._backend.count_batch(self.array, self._backend.xp.asarray(loss), examples)
 
     @property
     def loss_sum(self) -> float:

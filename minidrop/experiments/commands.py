@@ -150,9 +150,7 @@ def _show(outcome: "Outcome") -> None:
         beside = any(quantity.published is not None for quantity in quantities)
         table = Table(*heads, "ours", "verdict") if beside else Table(heads[0], "ours")
         for q in quantities:
-            table.add_row(
-                *((q.name, q.published_text(), q.text(), q.verdict) if beside else (q.name, q.text()))
-            )
+            table.add_row(q.name, *([q.published_text(), q.text(), q.verdict] if beside else [q.text()]))
         if quantities:
             console.print(table)
     if findings.claims:

@@ -9,7 +9,7 @@ from typing import Any
 from minidrop.experiments.experiment import Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Claim, Quantity, gaps, lasting, ordered, signed
+from minidrop.experiments.verdicts import Claim, Quantity, gaps, ordered, signed
 from minidrop.intervals import interval
 
 #: appendix A, but for the units and the learning rate that suits them; the paper trains for 3000 epochs
@@ -175,10 +175,6 @@ class Runs:
         """Which of the variants has the fewest errors in the mean; the first if none has run."""
         ran = [name for name in names if self.of(name)]
         return min(ran, key=lambda name: interval(self.errors(name))[0], default=names[0])
-
-    def lasting(self, name: str, other: str) -> str:
-        """From which epoch on a variant's mean errors are below another's, as `verdicts.lasting` says it."""
-        return lasting(*(self.mean(each, "test_errors") for each in (name, other)))
 
     def mean(self, name: str, key: str) -> list[float]:
         """A number of every epoch, averaged over the seeds."""

@@ -19,7 +19,7 @@ from minidrop.experiments.figures import COLOURS, label, legend_below, panels
 from minidrop.experiments.hinton import LOGISTIC, PAPER, RELU, Runs, Study, Variant, log_errors
 from minidrop.experiments.hinton_exact import beginning, of_the_beginning, updates
 from minidrop.experiments.training_job import curve, training
-from minidrop.experiments.verdicts import Claim, Quantity, ordered, signed
+from minidrop.experiments.verdicts import Claim, Quantity, lower_since, ordered, signed
 
 #: which inputs lose units, and the paper's errors of 10,000 after 3000 epochs: 160 is the best of others
 #: without dropout; 130 and 110 are its "about 130" and "about 110"
@@ -114,11 +114,10 @@ def fewer(runs: Runs, reading: str, drop: str, other: str) -> Claim | None:
     if not (runs.of(name) and runs.of(than)):
         return None
     gaps = runs.gaps(than, name)
+    since = lower_since(*(runs.mean(each, "test_errors") for each in (name, than)))
     slowly = " at learning rate 1" if than == SLOWLY else ""
     text = f"{READINGS[reading][0]}: dropout of {UNITS[drop]} has fewer errors than {UNITS[other]}{slowly}"
-    return ordered(
-        text, gaps, detail=f"{signed(gaps, 1)} after {runs.epochs} epochs; {runs.lasting(name, than)}"
-    )
+    return ordered(text, gaps, detail=f"{signed(gaps, 1)} after {runs.epochs} epochs; {since}")
 
 
 def exact(results: Mapping[str, Result]) -> list[Quantity]:

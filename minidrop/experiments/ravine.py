@@ -29,9 +29,9 @@ OPTIMIZERS = {
     "Adam": "adam:lr=1",
 }
 DTYPES = ("float32", "float64")
-#: from running document 004's code
-PUBLISHED_W2 = {"SGD": -6.723, "momentum": -13.071, "Adam": -12.627}
-PUBLISHED_SGD_W1 = {"float32": 6.26, "float64": -3.96}
+#: from running document 004's code, which shows a figure
+EXPECTED_W2 = {"SGD": -6.723, "momentum": -13.071, "Adam": -12.627}
+EXPECTED_SGD_W1 = {"float32": 6.26, "float64": -3.96}
 #: starts that differ from the document's by this many units in the last place of float64
 NEIGHBOURS = range(-60, 61, 4)
 
@@ -57,14 +57,14 @@ def neighbours(folder: Path, backend: str | None) -> Result:
 
 
 def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
-    """The last points beside the published, how far neighbours part, and the paths."""
+    """The last points beside those of the document's code, how far neighbours part, and the paths."""
     findings = Findings()
     runs = {key: points(result) for key, result in results.items() if key != "neighbours"}
-    for name, published in PUBLISHED_W2.items():
+    for name, expected in EXPECTED_W2.items():
         ours = [float(runs[f"{name}-{t}"][-1, 1]) for t in DTYPES if f"{name}-{t}" in runs]
         if ours:
             what = f"{name}: w₂ at the last point, in float32 and float64, as by the document's code"
-            findings.quantities.append(Quantity(what, ours, published, "exact", 5e-4, digits=3))
+            findings.quantities.append(Quantity(what, ours, expected, "exact", 5e-4, digits=3))
     for dtype in DTYPES:
         ends = {name: runs[f"{name}-{dtype}"][-20:, 0] for name in OPTIMIZERS if f"{name}-{dtype}" in runs}
         if len(ends) == len(OPTIMIZERS):
@@ -112,8 +112,10 @@ def _draw_neighbours(ends: Mapping[str, Host]) -> Drawing:
     figure, axes = panels()
     for (name, found), colour in zip(ends.items(), COLOURS, strict=False):
         axes[0, 0].plot(list(NEIGHBOURS), found[:, 0], "o-", color=colour, label=name, markersize=4)
-    for (dtype, w1), marker in zip(PUBLISHED_SGD_W1.items(), "x+", strict=True):
-        axes[0, 0].plot(0, w1, marker, color="black", markersize=9, label=f"published: SGD, {dtype}")
+    for (dtype, w1), marker in zip(EXPECTED_SGD_W1.items(), "x+", strict=True):
+        axes[0, 0].plot(
+            0, w1, marker, color="black", markersize=9, label=f"the document's code: SGD, {dtype}"
+        )
     label(axes[0, 0], "start's w₁ - 5 (units in the last place)", f"w₁ after {STEPS} steps", legend=False)
     axes[0, 0].legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return Drawing("neighbours", "Where paths end whose starts differ by roundings, in float64.", figure)

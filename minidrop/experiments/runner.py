@@ -110,7 +110,7 @@ def check_pattern(jobs: Sequence[Job], only: str) -> None:
 
 
 def check_data(jobs: Sequence[Job]) -> None:
-    """Refuse, with a DataError, data sets that are not where the jobs will look for them."""
+    """Refuse, with a DataError, data sets that are not where the jobs will look for them, on this machine."""
     asked = {
         (found["dataset"], found.get("data_dir"))
         for job in jobs
@@ -121,7 +121,7 @@ def check_data(jobs: Sequence[Job]) -> None:
         )
         if "dataset" in found
     }
-    for dataset, data_dir in asked:
+    for dataset, data_dir in sorted(asked, key=str):
         load(dataset, data_dir)
 
 

@@ -28,7 +28,7 @@ OPTIMIZERS = {
 }
 DTYPES = ("float32", "float64")
 #: from running document 004's code: Adam's last point, and its loss
-PUBLISHED_ADAM = {"w₁": -0.499, "w₂": -0.799, "loss": -3.979}
+EXPECTED_ADAM = {"w₁": -0.499, "w₂": -0.799, "loss": -3.979}
 #: document 004's prose on SGD, put right into (w₁, w₂); "around", so to 0.1
 PUBLISHED_SGD = {"in the pit": (-0.5, -0.75), "thrown out": (0.5, 0.8)}
 AROUND = 0.1
@@ -51,12 +51,12 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     rows = [[key, *r["points"][-1], r["losses"][-1], min(r["losses"])] for key, r in results.items()]
     columns = ("run", "w₁", "w₂", "loss at the last point", "lowest loss on the way")
     findings.tables.append(Table("Last points", columns, rows))
-    last = {row[0]: dict(zip(PUBLISHED_ADAM, row[1:4], strict=True)) for row in rows}
-    for what, published in PUBLISHED_ADAM.items():
+    last = {row[0]: dict(zip(EXPECTED_ADAM, row[1:4], strict=True)) for row in rows}
+    for what, expected in EXPECTED_ADAM.items():
         ours = [last[f"Adam-{dtype}"][what] for dtype in DTYPES if f"Adam-{dtype}" in last]
         if ours:
             name = f"Adam: {what} at the last point, in float32 and float64, as by the document's code"
-            findings.quantities.append(Quantity(name, ours, published, "exact", 5e-4, 3))
+            findings.quantities.append(Quantity(name, ours, expected, "exact", 5e-4, 3))
     if "SGD-float32" in results:
         path = points(results["SGD-float32"])
         deepest = int(np.argmin(results["SGD-float32"]["losses"]))
@@ -95,7 +95,7 @@ def _draw(runs: Mapping[str, Result]) -> Drawing:
         path: Host = points(result)
         trace(left, path, name, colour, zorder=3 - 0.1 * i)
         right.plot(result["losses"], label=name, color=colour)
-    right.axhline(PUBLISHED_ADAM["loss"], color="black", linestyle=":", label="published, Adam")
+    right.axhline(EXPECTED_ADAM["loss"], color="black", linestyle=":", label="published, Adam")
     label(left, "w₁", "w₂", "paths from (0, 0)")
     label(
         right, "step", "", "loss on the way", legend=False, epochs=True

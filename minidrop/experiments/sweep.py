@@ -15,12 +15,12 @@ layers = ["64-128-128-10", "64-256-256-10"]
 optimizer = "adam"
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import isfinite
 from pathlib import Path
+from shlex import quote
 from statistics import fmean
 from typing import Any
 
@@ -54,8 +54,8 @@ def read_sweep(path: str | Path) -> Experiment:
         if any(key in changes for changes in (values.get("base", {}), *variants)):
             raise ArgumentError(f"{path}: a sweep has seeds = N at its beginning, and no key {key}")
     name = str(values.get("name", path.stem))
-    if not re.fullmatch(r"[\w.=-]*\w", name):
-        raise ArgumentError(f"{path}: name must be that of a folder, of letters, digits and -, got {name!r}")
+    if name in ("", "..") or Path(name).name != name:
+        raise ArgumentError(f"{path}: name must be that of a folder, without /, got {name!r}")
     study = Sweep(
         name,
         values.get("base", {}),
@@ -69,7 +69,7 @@ def read_sweep(path: str | Path) -> Experiment:
         question=f"{len(variants)} configurations: which is best?",
         data=str(study.base.get("dataset", "digits")),
         duration="",
-        command=f"minidrop sweep {path}",
+        command=f"minidrop sweep {quote(str(path))}",
         jobs=study.jobs,
         analyse=study.analyse,
     )
@@ -85,6 +85,9 @@ def _variants(grid: Mapping[str, Any], runs: Sequence[Any], path: Path) -> "Sequ
     found = [dict(zip(grid, values, strict=True)) for values in combinations] + [dict(run) for run in runs]
     if not found:
         raise ArgumentError(f"{path} has neither a grid nor runs")
+    twice = next((changes for i, changes in enumerate(found) if changes in found[:i]), None)
+    if twice is not None:
+        raise ArgumentError(f"{path} has {_called(twice)} twice")
     return found
 
 
@@ -115,15 +118,19 @@ class Sweep:
             keys = {seed: f"{i:02}-seed-{seed}" for seed in plan.seeds_of(self.seeds)}
             runs = {seed: results[key] for seed, key in keys.items() if key in results}
             ended = {seed: run for seed, run in runs.items() if not run["diverged"]}
-            name = ", ".join(f"{key}={value}" for key, value in changes.items()) or "base"
             if ended:
-                found[name] = ended
-        validated = all(run["history"][0]["validation_error"] is not None for run in _all(found))
+                found[_called(changes)] = ended
+        every = [run for runs in found.values() for run in runs.values()]
+        validated = bool(every) and all(run["history"][0]["validation_error"] is not None for run in every)
         chosen_by = validation_error if validated else test_error
-        names = sorted(found, key=lambda name: fmean(map(chosen_by, found[name].values())))
-        quantities = {
-            name: Quantity(f"{name}: test error [%]", _errors(found[name]), digits=2) for name in names
-        }
+
+        def worth(name: str) -> tuple[int, float]:
+            """First that it came to its end with every seed."""
+            return -len(found[name]), fmean(map(chosen_by, found[name].values()))
+
+        names = sorted(found, key=worth)
+        errors = {name: [test_error(run) for run in found[name].values()] for name in names}
+        quantities = {name: Quantity(f"{name}: test error [%]", errors[name], digits=2) for name in names}
         figure, axes = panels(1, 2)
         for name, colour in zip(names, COLOURS, strict=False):
             of_seeds = list(found[name].values())
@@ -143,7 +150,9 @@ class Sweep:
         title = f"Configurations, the best first, by {'validation' if validated else 'test'} error"
         return Findings(
             quantities=list(quantities.values()),
-            claims=[lower(found, names[0], name) for name in names[1:]],
+            claims=[
+                lower(found, names[0], name) for name in names[1:] if {*found[name]} & {*found[names[0]]}
+            ],
             tables=[Table(title, columns, rows)],
             drawings=[
                 Drawing("curves", "Mean over seeds with its 95 % interval, the best configurations.", figure)
@@ -163,12 +172,8 @@ def lower(found: Mapping[str, Mapping[int, Result]], best: str, other: str) -> C
     return ordered(text, differences, detail=f"{signed(differences, 2, pairs)} points", among=pairs)
 
 
-def _all(found: Mapping[str, Mapping[int, Result]]) -> list[Result]:
-    return [run for runs in found.values() for run in runs.values()]
-
-
-def _errors(runs: Mapping[int, Result]) -> list[float]:
-    return [test_error(run) for run in runs.values()]
+def _called(changes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in changes.items()) or "base"
 
 
 def validation_error(result: Result) -> float:

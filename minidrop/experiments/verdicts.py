@@ -223,7 +223,7 @@ def crossing(one: Sequence[float], other: Sequence[float]) -> int | None:
     """The epoch, counted from 1, from which on curve `one` is below `other`; None if there is none.
 
     From there on to the end, which must be a tenth of all epochs, it is below in 95 % of them: a single epoch
-    is chance, and says nothing of all before it.
+    is chance, and says nothing of all others.
 
     >>> crossing([9, 7, 5, 4], [8, 7, 6, 6]), crossing([1, 1], [2, 2]), crossing([1, 2], [2, 2])
     (3, 1, None)
@@ -233,16 +233,15 @@ def crossing(one: Sequence[float], other: Sequence[float]) -> int | None:
     below = [a < b for a, b in zip(one, other, strict=False)]
     for i, here in enumerate(below):
         rest = below[i:]
-        if here and rest[-1] and 20 * rest.count(False) <= len(rest) and 10 * len(rest) >= len(below):
+        if here and 20 * rest.count(False) <= len(rest) and 10 * len(rest) >= len(below):
             return 1 + i
     return None
 
 
-def lasting(one: Sequence[float], other: Sequence[float]) -> str:
+def lower_since(one: Sequence[float], other: Sequence[float]) -> str:
     """The crossing in words.
 
-    >>> lasting([9, 7, 5, 4], [8, 7, 6, 6]), lasting([1, 2], [2, 2])
-    ('lower in 95 % of the epochs from 3 on', 'never lower for long')
+    >>> lower_since([9, 7, 5, 4], [8, 7, 6, 6]), lower_since([1, 2], [2, 2])
+    ('lower in 95 % of the epochs from 3 on', 'lower in 95 % of the epochs from none on')
     """
-    since = crossing(one, other)
-    return "never lower for long" if since is None else f"lower in 95 % of the epochs from {since} on"
+    return f"lower in 95 % of the epochs from {crossing(one, other) or 'none'} on"

@@ -18,7 +18,7 @@ from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, 
 from minidrop.experiments.figures import COLOURS, band, label, legend_below, panels
 from minidrop.experiments.notebook import LOOP, NETS, logarithmic, runs_of, tidy
 from minidrop.experiments.training_job import curve, last, training
-from minidrop.experiments.verdicts import Claim, gaps, lasting, ordered, signed
+from minidrop.experiments.verdicts import Claim, gaps, lower_since, ordered, signed
 
 
 def sizes(plan: Plan) -> dict[int, int]:
@@ -70,7 +70,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
             losses = [last(run, "train_loss") for run in runs[net, n].values()]
             found = ""
             if net != "none" and plain:
-                found = lasting(mean_curve(runs[net, n]), mean_curve(plain))
+                found = lower_since(mean_curve(runs[net, n]), mean_curve(plain))
                 tries = len(sizes(plan)) * (len(NETS) - 1)
                 findings.claims.append(claim(net, n, epochs, found, runs[net, n], plain, tries))
             rows.append((n, NETS[net][0], epochs, fmean(errors), fmean(losses), found))

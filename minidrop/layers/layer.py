@@ -63,7 +63,7 @@ class Layer:
     def __getattr__(self, name: str) -> Any:
         if name in ("backend", "workspace", "training", "_saved", "_output_like"):
             raise UsageError(f"{type(self).__name__}.__init__ must call super().__init__() before all else")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return object.__getattribute__(self, name)  # which says what is missing, inside a property too
 
     # -- between the passes ------------------------------------------------------------------------------
 
@@ -119,10 +119,11 @@ class Layer:
         }
 
     def _own(self) -> dict[str, Parameter]:
-        own = self.own_parameters()
+        own, who = self.own_parameters(), type(self).__name__  # its repr may need what is still to be set
+        check_type(f"what {who}.own_parameters() returns", own, Mapping, '{"gain": self.gain}')
         for name, parameter in own.items():
             check_type(
-                f"{self}'s parameter {name}", parameter, Parameter, "md.Parameter((3,), md.Constant(1))"
+                f"{who}'s parameter {name}", parameter, Parameter, "md.Parameter((3,), md.Constant(1))"
             )
         return own
 
@@ -158,7 +159,7 @@ class Layer:
         twin = deepcopy(self)
         for _, leaf in twin.leaves():
             leaf._saved = None
-            for parameter in leaf.own_parameters().values():
+            for parameter in leaf._own().values():
                 parameter.convert(dtype)
         return twin
 
@@ -168,8 +169,8 @@ class Layer:
         Weights that have been looked at or set stay as they are; masks change with the next forward pass.
         """
         check_seed(seed)
-        for parameter in self._own().values():
-            parameter.stream = Stream(seed, Purpose.WEIGHTS, index)
+        for slot, parameter in enumerate(self._own().values()):
+            parameter.stream, parameter.slot = Stream(seed, Purpose.WEIGHTS, index), slot
         return index + 1
 
     def train(self, training: bool = True) -> None:

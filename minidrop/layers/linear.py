@@ -64,14 +64,8 @@ class Linear(Layer):
         )
         self.bias: Parameter | None = None
         if bias:
-            self.bias = Parameter(
-                (out_features,),
-                init if bias_init is None else bias_init,
-                fans,
-                backend=self.backend,
-                dtype=dtype,
-                slot=1,
-            )
+            init = init if bias_init is None else bias_init
+            self.bias = Parameter((out_features,), init, fans, backend=self.backend, dtype=dtype)
         self.seed(seed)
 
     @property

@@ -3,10 +3,11 @@
 import numpy as np
 
 from minidrop.backends import Array
+from minidrop.parameters import Parameter
 from minidrop.testing.context import Context, gradient_name
 from minidrop.testing.findings import Findings
 from minidrop.testing.report import Outcome
-from minidrop.testing.subject import Subject, held, host
+from minidrop.testing.subject import Subject, held, host, module_of
 
 
 def before_forward(ctx: Context) -> Outcome:
@@ -84,21 +85,31 @@ def frozen(ctx: Context) -> Outcome:
 
 
 def declared(ctx: Context) -> Outcome:
-    """Whatever array of floats the output depends on is a parameter whose gradient is checked."""
+    """Whatever array of floats the output depends on is a parameter whose gradient is checked, or named."""
     found, before = Findings(), ctx.run().y
-    ours = ctx.subject.ours
-    for path, _ in held(ctx.subject.layer):
+    for path, thing in held(ctx.subject.layer):
         fresh = ctx.subject.copy()
+        known = fresh.values() | fresh.constants()
+        kept = {name: array.copy() for name, array in known.items()}
         array = dict(held(fresh.layer))[path]
-        if any(ctx.xp.may_share_memory(array, value) for value in fresh.values().values()):
+        array = array.value if isinstance(array, Parameter) else array
+        if not array.flags.writeable:  # nothing can train it
             continue
-        array += 1
-        how = "a Parameter, and in own_parameters()" if ours else f'in parameters={{"{path}": its gradient}}'
-        found.require(
-            _equal(fresh.forward(ctx.copy(ctx.x)), before),
-            f"y depends on {path}, of which no gradient is checked: name it {how},\n"
-            "  or, if it is a constant, skip this check",
-        )
+        array += module_of(array).asarray(ctx.generator().standard_normal(array.shape))
+        for name, value in kept.items():  # also where the array that moved holds it
+            known[name][...] = value
+        try:
+            same = _equal(fresh.forward(ctx.copy(ctx.x)), before)
+        except Exception:
+            same = False
+        if isinstance(thing, Parameter):
+            how = "let own_parameters() return it"
+        else:
+            named = "make it a Parameter that own_parameters() returns"
+            if not ctx.subject.ours:
+                named = f'say parameters={{"{path}": the attribute that holds its gradient}}'
+            how = f'{named}, or parameters={{"{path}": None}} for a constant'
+        found.require(same, f"y depends on {path}, of which no gradient is checked:\n  {how}")
     count = len(ctx.subject.values())
     return found.outcome(f"{count} of them" if count else "none")
 

@@ -16,7 +16,7 @@ def check_layer(
     x: Array | None = None,
     *,
     input_shape: tuple[int, ...] | None = None,
-    parameters: Mapping[str, str] | None = None,
+    parameters: Mapping[str, str | None] | None = None,
     freeze: Callable[..., object] | None = None,
     seed: int = 0,
     skip: Iterable[str] = (),
@@ -34,7 +34,7 @@ def check_layer(
         shapes                    of dx and of the parameters' gradients
         no mutation               x, dy and the parameters stay as they are
         frozen randomness         the same x gives the same y
-        parameters                every array of floats that y depends on is one
+        parameters                every array of floats that y depends on is named
         repeatable                so do gradients: they are written, not added to; no cache is stale
         memory                    results share none with each other or with x and dy
         dtype                     float32 in, float32 out, and gradients; float64 likewise
@@ -51,8 +51,8 @@ def check_layer(
         x: an input, batch first; drawn from N(0, 1) unless given.
         input_shape: of the input to draw; (4, 5), or (4, in_features) of a layer that says so.
         parameters: for a layer that is not minidrop's, the attribute of each parameter and the attribute that
-            holds its gradient after backward: {"W": "dW"}, of all that forward uses. Dots go through
-            attributes, mappings and lists.
+            holds its gradient after backward: {"W": "dW"}; None is for a constant that forward uses. Dots go
+            through attributes, mappings and lists.
         freeze: makes a random layer repeat itself; called before each forward pass, with the copy that runs
             if it takes an argument: `lambda layer: layer.reseed(0)`. minidrop's need none.
         seed: of everything that is drawn here.

@@ -15,7 +15,7 @@ from minidrop.testing.findings import Findings
 from minidrop.testing.inputs import non_contiguous
 from minidrop.testing.layers import subject_name
 from minidrop.testing.report import Outcome, Report, raised, run_checks
-from minidrop.testing.subject import Subject, duplicate, host, module_of
+from minidrop.testing.subject import Subject, check_instance, duplicate, host, module_of
 from minidrop.testing.tolerances import ROUNDING
 
 
@@ -82,6 +82,7 @@ def check_loss(
     >>> check_loss(md.SoftmaxCrossEntropy())["batch behaviour"].note
     'mean'
     """
+    check_instance(loss)
     if reduction is not None:
         check_choice("reduction", reduction, ("mean", "sum"))
     rng = np.random.default_rng(seed)
@@ -92,10 +93,8 @@ def check_loss(
         if getattr(z, "ndim", 0) != 2:
             raise ArgumentError("logits are not (examples, classes): give labels too")
         labels = module_of(z).asarray(rng.integers(0, z.shape[1], len(z)))
-    if isinstance(loss, type):
-        raise ArgumentError(f"an instance is checked, as {loss.__name__}(...) makes one, not the class")
     try:
-        _run(loss, z, labels)
+        duplicate(loss).forward(xp.array(z), xp.array(labels))
     except ArgumentError:
         raise
     except Exception as error:

@@ -44,6 +44,12 @@ def duplicate(thing: Any) -> Any:
         ) from None
 
 
+def check_instance(thing: Any) -> None:
+    """Refuse a class, with an ArgumentError."""
+    if isinstance(thing, type):
+        raise ArgumentError(f"an instance is checked, as {thing.__name__}(...) makes one, not the class")
+
+
 @dataclass
 class Pass:
     """The results of a forward and a backward pass: y, and gradients by name, "input" among them."""
@@ -57,17 +63,16 @@ class Subject:
 
     Args:
         layer: any object with forward(x) and backward(dy).
-        parameters: path of the value to path of the gradient, dotted through attributes, mappings and lists;
-            a minidrop layer's own are found besides.
+        parameters: path of the value to path of the gradient, dotted through attributes, mappings and lists,
+            or to None for a constant; a minidrop layer's own are found besides.
         freeze: called before each forward pass, with the layer if it takes an argument.
 
     Raises:
         ArgumentError: if a path leads nowhere.
     """
 
-    def __init__(self, layer: Any, parameters: Mapping[str, str], freeze: Freeze | None) -> None:
-        if isinstance(layer, type):
-            raise ArgumentError(f"an instance is checked, as {layer.__name__}(...) makes one, not the class")
+    def __init__(self, layer: Any, parameters: Mapping[str, str | None], freeze: Freeze | None) -> None:
+        check_instance(layer)
         for method in ("forward", "backward"):
             if not callable(getattr(layer, method, None)):
                 raise ArgumentError(f"a layer has forward(x) and backward(dy); {layer!r} has no {method}")
@@ -84,21 +89,21 @@ class Subject:
         """The parameters of a minidrop layer by name."""
         if not isinstance(self.layer, Layer):
             return {}
-        return {
-            f"{prefix}.{name}".lstrip("."): parameter
-            for prefix, leaf in self.layer.leaves()
-            for name, parameter in leaf.own_parameters().items()
-        }
+        return self.layer.named_parameters()
 
     def values(self) -> dict[str, Array]:
         """The parameters' arrays by name."""
         values = {name: parameter.value for name, parameter in self.own().items()}
-        return values | {path: _resolve(self.layer, path) for path in self.paths}
+        return values | {path: _resolve(self.layer, path) for path, where in self.paths.items() if where}
+
+    def constants(self) -> dict[str, Array]:
+        """The arrays that were said to be no parameters, by name."""
+        return {path: _resolve(self.layer, path) for path, where in self.paths.items() if not where}
 
     def gradients(self) -> dict[str, Array]:
         """The parameters' gradients by name; None where there is none."""
         gradients = {name: parameter.grad for name, parameter in self.own().items()}
-        return gradients | {path: _find(self.layer, where) for path, where in self.paths.items()}
+        return gradients | {path: _find(self.layer, where) for path, where in self.paths.items() if where}
 
     def copy(self) -> "Subject":
         """A deep copy, in which nothing of the original is shared."""
@@ -111,9 +116,9 @@ class Subject:
             layer.reuse_buffers(False)
         for path, where in self.paths.items():
             value = _resolve(layer, path)
-            _assign(layer, path, module_of(value).asarray(value).astype(dtype))
-            gradient = _find(layer, where)
-            if getattr(gradient, "dtype", np.dtype(object)).kind in "fc":
+            if where is not None or _is_float(value):
+                _assign(layer, path, module_of(value).asarray(value).astype(dtype))
+            if where is not None and _is_float(gradient := _find(layer, where)):
                 _assign(layer, where, module_of(gradient).asarray(gradient).astype(dtype))
         return Subject(layer, self.paths, self.freeze)
 
@@ -132,16 +137,20 @@ class Subject:
         return Pass(y, {"input": dx} | self.gradients())
 
 
-def held(thing: Any, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Array]]:
-    """The arrays of floats in a layer's attributes, mappings, lists and layers of its own, by dotted path."""
-    seen = set() if seen is None else seen
+def held(thing: Any, path: str = "", seen: dict[int, Any] | None = None) -> Iterator[tuple[str, Any]]:
+    """The arrays of floats, and the `Parameter`s, in a layer's attributes, mappings, lists and own objects.
+
+    Each is named by its dotted path.
+    """
+    seen = {} if seen is None else seen
     if id(thing) in seen:
         return
-    seen.add(id(thing))
+    seen[id(thing)] = thing  # kept, so that no other object gets its id
     if isinstance(thing, Parameter):
-        thing = thing.value
-    if isinstance(getattr(thing, "dtype", None), np.dtype) and hasattr(thing, "shape"):
-        if thing.dtype.kind == "f" and isinstance(thing, module_of(thing).ndarray):
+        yield path, thing
+        return
+    if isinstance(thing, module_of(thing).ndarray):
+        if thing.dtype.kind == "f":
             yield path, thing
         return
     inside: Iterable[tuple[Any, Any]] = ()
@@ -150,13 +159,19 @@ def held(thing: Any, path: str = "", seen: set[int] | None = None) -> Iterator[t
     elif isinstance(thing, list | tuple):
         inside = enumerate(thing)
     elif isinstance(thing, Layer) or type(thing).__module__.partition(".")[0] not in _NO_LAYERS:
-        inside = getattr(thing, "__dict__", {}).items()
+        slots = {name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())}
+        inside = getattr(thing, "__dict__", {}) | {n: getattr(thing, n) for n in slots if hasattr(thing, n)}
+        inside = inside.items()
     for name, value in inside:
         yield from held(value, f"{path}.{name}".lstrip("."), seen)
 
 
 #: whose objects hold arrays that are not a layer's
-_NO_LAYERS = {"builtins", "minidrop", "numpy", "cupy", *sys.stdlib_module_names}
+_NO_LAYERS = {"builtins", "minidrop", "numpy", "cupy"}
+
+
+def _is_float(array: Any) -> bool:
+    return getattr(array, "dtype", np.dtype(object)).kind in "fc"
 
 
 def _wants_layer(freeze: Freeze) -> bool:
@@ -171,7 +186,7 @@ def _wants_layer(freeze: Freeze) -> bool:
 
 def _step_into(thing: Any, part: str) -> Any:
     if isinstance(thing, Mapping):
-        return thing[part]
+        return thing[part] if part in thing else thing[int(part)]
     return thing[int(part)] if isinstance(thing, list | tuple) else getattr(thing, part)
 
 
@@ -195,7 +210,9 @@ def _find(layer: Any, path: str) -> Any:
 def _assign(layer: Any, path: str, value: Array) -> None:
     parents, _, last = path.rpartition(".")
     owner = _resolve(layer, parents) if parents else layer
+    if isinstance(owner, tuple):
+        raise ArgumentError(f"parameters: {path!r} is in a tuple, where no other dtype fits: use a list")
     if isinstance(owner, Mapping | list):
-        owner[int(last) if isinstance(owner, list) else last] = value  # type: ignore[index]
+        owner[last if isinstance(owner, Mapping) and last in owner else int(last)] = value  # type: ignore[index]
     else:
         setattr(owner, last, value)

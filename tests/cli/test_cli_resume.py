@@ -110,9 +110,10 @@ def test_a_run_whose_checkpoint_is_gone_is_not_begun_anew(minidrop, tmp_path):
 def test_a_run_that_another_process_trains_is_left_alone(minidrop, tmp_path):
     minidrop("train", *SMALL, "--run", "run")
     minidrop("train", *SMALL, "--run", "both", "--replicas", 2)
-    for run in ("run", "both"):
-        with claimed(tmp_path / run):
+    for run, held in (("run", "run"), ("both", "both"), ("both", "both/seed-1")):
+        with claimed(tmp_path / held):
             refused(minidrop("train", "--resume", "--run", run, "--epochs", 3), "another process works in")
+    for run in ("run", "both"):
         assert minidrop("train", "--resume", "--run", run, "--epochs", 3)[0] == 0
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from minidrop.experiments import NAMES, Plan, experiment
+from minidrop.experiments.sweep import read_sweep
 from minidrop.intervals import interval
 
 
@@ -129,6 +130,39 @@ def test_a_sweep_of_a_grid_and_a_list(minidrop, tmp_path):
     assert "6/6" in out
 
 
+def swept(tmp_path, text, errors):
+    """The findings of a sweep whose runs end with these test errors; None diverged."""
+    (tmp_path / "my sweep.toml").write_text(text)
+    study = read_sweep(tmp_path / "my sweep.toml")
+    assert (study.name, study.command) == ("my sweep", f"minidrop sweep '{tmp_path / 'my sweep.toml'}'")
+    results = {}
+    for key, number in errors.items():
+        history = [{"epoch": 1, "train_loss": 1.0, "test_error": number, "validation_error": None}]
+        test = None if number is None else {"errors": number, "size": 100}
+        diverged = "the loss became nan" if number is None else None
+        results[key] = {"history": history, "best_epoch": 1, "test": test, "diverged": diverged}
+    return study.analyse(Plan(), results)
+
+
+def test_a_configuration_that_diverged_with_some_seeds_is_not_the_best(tmp_path):
+    text = "seeds = 2\n[grid]\nlr = [0.1, 0.5, 0.9]"
+    numbers = (3, 4, 1, None, 5, 5)
+    keys = [f"{i:02}-seed-{seed}" for i in (1, 2, 3) for seed in range(2)]
+    found = swept(tmp_path, text, dict(zip(keys, numbers, strict=True)))
+    assert [row[:3] for row in found.tables[0].rows] == [
+        ("lr=0.1", 2, 3.5),
+        ("lr=0.9", 2, 5.0),
+        ("lr=0.5", 1, 1.0),
+    ]
+    assert found.notes == ["Diverged: 02-seed-1."]
+    assert [claim.holds for claim in found.claims] == [None, None]
+    apart = swept(tmp_path, text, {"01-seed-0": 3, "02-seed-1": 4})
+    assert apart.claims == []
+    nothing = swept(tmp_path, text, dict.fromkeys(keys))
+    assert nothing.tables[0].title == "Configurations, the best first, by test error"
+    assert nothing.quantities == []
+
+
 def test_with_a_validation_set_the_best_is_chosen_by_it(minidrop, tmp_path):
     grid = 'layers = ["64-16-16-10", "64-24-24-10", "64-32-32-10", "64-48-48-10"]'
     (tmp_path / "valid.toml").write_text(f"seeds = 1\n[base]\nvalidation = 50\nepochs = 3\n[grid]\n{grid}")
@@ -158,6 +192,9 @@ def test_with_a_validation_set_the_best_is_chosen_by_it(minidrop, tmp_path):
         ("grid = 3", "grid must be a table"),
         ("runs = [1]", "runs must be a list of tables"),
         ("name = '../x'\n[grid]\nlr = [0.1]", "name must be that of a folder"),
+        ("name = '..'\n[grid]\nlr = [0.1]", "name must be that of a folder"),
+        ("[grid]\nlr = [0.1, 0.1]", "has lr=0.1 twice"),
+        ("[grid]\nlr = [0.1]\n[[runs]]\nlr = 0.1", "has lr=0.1 twice"),
         ("seeds = 0\n[grid]\nlr = [0.1]", "seeds"),
     ],
 )

@@ -36,6 +36,8 @@ def test_what_one_interval_says_several_need_not_say_together():
 def test_a_crossing_counts_only_if_it_lasts():
     assert crossing([3, 1, 3, 1], [2, 2, 2, 2]) == 4
     assert crossing([1, 1, 3], [2, 2, 2]) is None
+    assert crossing(99 * [1] + [3], 100 * [2]) == 1
+    assert crossing(89 * [1] + 11 * [3], 100 * [2]) is None
     assert crossing([], []) is None
 
 

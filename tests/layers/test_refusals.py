@@ -5,6 +5,7 @@ import pytest
 
 import minidrop as md
 from minidrop.errors import ArgumentError, ArrayError, UsageError
+from minidrop.testing import check_layer
 
 
 def test_a_given_mask_must_fit_in_kind_shape_and_backend():
@@ -139,8 +140,16 @@ def test_a_layer_of_somebody_elses_that_forgets_something_is_told():
             return self.scale * self.check_input(x)
 
     class Bare(md.Layer):
+        def __init__(self, own):
+            super().__init__()
+            self.own = own
+
         def own_parameters(self):
-            return {"W": np.ones(3)}
+            return self.own
+
+        @property
+        def doubled(self):
+            return 2 * self.onw
 
     with pytest.raises(
         UsageError, match=r"NoSuper\.__init__ must call super\(\)\.__init__\(\) before all else"
@@ -150,11 +159,17 @@ def test_a_layer_of_somebody_elses_that_forgets_something_is_told():
         md.Sequential(NoSuper())
     with pytest.raises(AttributeError, match="'ReLU' object has no attribute 'slope'"):
         _ = md.ReLU().slope
-    for use in (lambda: md.Sequential(Bare()), lambda: Bare().parameters()):
+    with pytest.raises(AttributeError, match="'Bare' object has no attribute 'onw'"):
+        _ = Bare({}).doubled
+    for use in (md.Sequential, md.Layer.parameters, check_layer):
         with pytest.raises(
-            ArgumentError, match=r"Bare\(\)'s parameter W must be of type Parameter, .*; got ndarray"
+            ArgumentError, match=r"Bare's parameter W must be of type Parameter, .*; got ndarray"
         ):
-            use()
+            use(Bare({"W": np.ones(3)}))
+        with pytest.raises(
+            ArgumentError, match=r"Bare\.own_parameters\(\) returns must be of type Mapping, .* list"
+        ):
+            use(Bare([]))
 
 
 @pytest.mark.parametrize(
@@ -166,3 +181,25 @@ def test_an_initializer_is_an_object(which, init, got):
         ArgumentError, match=rf"an initializer is an object such as Normal\(0\.01\), got {got}"
     ):
         md.Linear(3, 2, **{which: init})
+
+
+def test_a_parameter_that_cannot_be():
+    for shape in (3, [3]):
+        with pytest.raises(ArgumentError, match=r"a parameter's shape must be a tuple, such as \(3,\); got "):
+            md.Parameter(shape, md.Constant(1))
+    with pytest.raises(ArgumentError, match="dtype must be one of float32, float64"):
+        md.Parameter((3,), md.Constant(1), dtype="int32")
+    assert md.Parameter((), md.Normal(1)).value.shape == ()
+
+
+def test_the_parameters_of_a_layer_draw_each_their_own():
+    class Affine(md.Layer):
+        def __init__(self):
+            super().__init__()
+            self.gain, self.shift = (md.Parameter((4,), md.Normal(1)) for _ in range(2))
+
+        def own_parameters(self):
+            return {"gain": self.gain, "shift": self.shift}
+
+    layer = md.Sequential(Affine(), seed=3)[0]
+    assert (layer.gain.value != layer.shift.value).all()

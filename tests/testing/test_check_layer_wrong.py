@@ -1,6 +1,7 @@
 """check_layer fails every layer that is subtly wrong, and says what is wrong where."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import stranger_layers as strangers
 from wrong_layers import LINEAR, WRONG
 
 import minidrop as md
+from minidrop.errors import ArgumentError
 from minidrop.testing import CheckError, check_layer
 
 
@@ -109,38 +111,98 @@ class Nested(strangers.Linear):
 
     def __init__(self):
         super().__init__()
-        self.inside = strangers.Linear()
-        self.inside.kept = {"w": [self.W]}
+        self.inside = SimpleNamespace(kept={7: [self.W]}, back=self)
         del self.W
 
     def forward(self, x):
         self.x = x
-        return x @ self.inside.kept["w"][0] + self.b
+        return x @ self.inside.kept[7][0] + self.b
 
     def backward(self, dy):
         self.dW, self.db = self.x.T @ dy, dy.sum(axis=0)
-        return dy @ self.inside.kept["w"][0].T
+        return dy @ self.inside.kept[7][0].T
+
+
+class Slotted:
+    __slots__ = ("w", "x")
+
+    def __init__(self):
+        self.w = np.linspace(1, 2, 5)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.w
+
+    def backward(self, dy):
+        return dy * self.w
+
+
+class Flat(strangers.Linear):
+    """W and b are views of one array."""
+
+    def __init__(self):
+        self.flat = np.random.default_rng(0).normal(size=18)
+
+    W = property(lambda self: self.flat[:15].reshape(5, 3), lambda self, new: self._set(slice(15), new))
+    b = property(lambda self: self.flat[15:], lambda self, new: self._set(slice(15, 18), new))
+
+    def _set(self, where, new):
+        self.flat = self.flat.astype(new.dtype)
+        self.flat[where] = new.ravel()
+
+
+class Gate:
+    """y = x softmax(a), in which a shift of all a changes nothing."""
+
+    def __init__(self):
+        self.a = np.zeros(5)
+
+    def forward(self, x):
+        self.p = np.exp(self.a) / np.exp(self.a).sum()
+        return x * self.p.astype(x.dtype)
+
+    def backward(self, dy):
+        return dy * self.p.astype(dy.dtype)
 
 
 class Unowned(md.Linear):
-    def __init__(self):
+    def __init__(self, gain):
         super().__init__(5, 3)
-        self.gain = np.ones(3)
+        self.gain = gain
+
+    def scale(self, like):
+        return np.asarray(getattr(self.gain, "value", self.gain)).astype(like.dtype)
 
     def forward(self, x):
-        return super().forward(x) * self.gain.astype(x.dtype)
+        return super().forward(x) * self.scale(x)
 
     def backward(self, dy):
-        return super().backward(dy * self.gain.astype(dy.dtype))
+        return super().backward(dy * self.scale(dy))
 
 
 @pytest.mark.parametrize(
     ("layer", "parameters", "says"),
     [
-        (strangers.Linear(), None, r'y depends on W, (.|\n)*parameters={"W": its(.|\n)*y depends on b, '),
-        (strangers.Linear(), {"W": "dW"}, "y depends on b, of which no gradient is checked"),
-        (Nested(), {"b": "db"}, r"y depends on inside\.kept\.w\.0, "),
-        (Unowned(), None, r"y depends on gain, .*a Parameter, and in own_parameters\(\)"),
+        (strangers.Linear(), None, r'y depends on W, (.|\n)*parameters={"W": the at(.|\n)*y depends on b, '),
+        (
+            strangers.Linear(),
+            {"W": "dW"},
+            r'y depends on b, (.|\n)*, or parameters={"b": None} for a constant',
+        ),
+        (Nested(), {"b": "db"}, r"y depends on inside\.kept\.7\.0, "),
+        (Slotted(), None, "y depends on w, "),
+        (Flat(), {"W": "dW"}, "y depends on flat, "),
+        (Gate(), None, "y depends on a, "),
+        (
+            Unowned(np.ones(3)),
+            None,
+            r"y depends on gain, (.|\n)*make it a Parameter that own_parameters\(\) ret",
+        ),
+        (
+            Unowned(md.Parameter((3,), md.Constant(1))),
+            None,
+            r"depends on gain, (.|\n)*let own_parameters\(\) ret",
+        ),
     ],
 )
 def test_parameters_that_are_not_named_are_found(layer, parameters, says):
@@ -150,10 +212,44 @@ def test_parameters_that_are_not_named_are_found(layer, parameters, says):
     assert check_layer(layer, parameters=parameters, skip=["parameters", "dtype"]).passed
 
 
-def test_every_parameter_is_named_and_a_cache_is_none():
-    assert check_layer(Nested(), parameters={"inside.kept.w.0": "dW", "b": "db"})["parameters"].note == (
-        "2 of them"
-    )
-    used = strangers.Softplus()
-    used.forward(np.ones((4, 5)))
-    assert check_layer(used, skip=["backward before forward"])["parameters"].note == "none"
+@pytest.mark.parametrize(
+    ("layer", "parameters", "note"),
+    [
+        (Nested(), {"inside.kept.7.0": "dW", "b": "db"}, "2 of them"),
+        (Flat(), {"W": "dW", "b": "db"}, "2 of them"),
+        (Slotted(), {"w": None}, "none"),
+        (Unowned(np.ones(3)), {"gain": None}, "2 of them"),
+        (strangers.Softplus(), None, "none"),
+    ],
+)
+def test_what_is_named_is_a_parameter_or_a_constant_and_a_cache_is_neither(layer, parameters, note):
+    assert check_layer(layer, parameters=parameters)["parameters"].note == note
+    layer.forward(np.ones((4, 5), np.float32))
+    report = check_layer(layer, parameters=parameters, skip=["backward before forward"])
+    assert report["parameters"].note == note
+
+
+def test_a_constant_that_forward_cannot_do_without_is_found():
+    class Noise:
+        keep = None
+
+        def __init__(self):
+            self.keep, self.seed = np.full(5, 0.5), 0
+
+        def forward(self, x):
+            self.mask = np.random.default_rng(self.seed).binomial(1, self.keep, x.shape).astype(x.dtype)
+            return x * self.mask
+
+        def backward(self, dy):
+            return dy * self.mask
+
+    with pytest.raises(CheckError, match=r"y depends on keep, "):
+        check_layer(Noise())
+    assert check_layer(Noise(), parameters={"keep": None}).passed
+
+
+def test_an_array_in_a_tuple_cannot_be_named():
+    layer = Nested()
+    layer.inside.kept = {7: tuple(layer.inside.kept[7])}
+    with pytest.raises(ArgumentError, match=r"'inside\.kept\.7\.0' is in a tuple, .*: use a list"):
+        check_layer(layer, parameters={"inside.kept.7.0": "dW", "b": "db"})

@@ -179,3 +179,6 @@ def test_a_loss_that_takes_something_else_is_told():
         md.errors.ArgumentError, match=r"an instance is checked, as MeanSquare\(\.\.\.\) makes"
     ):
         check_loss(MeanSquare)
+    MeanSquare.backward = lambda self: self.gradeint
+    with pytest.raises(CheckError, match="has no attribute 'gradeint'"):
+        check_loss(MeanSquare(), labels=np.linspace(-1, 1, 20).reshape(5, 4))
