@@ -97,9 +97,17 @@ def check_type(name: str, value: object, kind: type[Any], such_as: str = "") -> 
     minidrop.errors.ArgumentError: the batch size must be of type int, such as 100; got str
     """
     if not isinstance(value, kind):
-        got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
         example = f", such as {such_as}" if such_as else ""
-        raise ArgumentError(f"{name} must be of type {kind.__name__}{example}; got {got}")
+        raise ArgumentError(f"{name} must be of type {kind.__name__}{example}; got {kind_of(value)}")
+
+
+def kind_of(value: object) -> str:
+    """The name of a value's type, or which class it is.
+
+    >>> kind_of(3), kind_of(int)
+    ('int', 'the class int')
+    """
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidrop.backends import Array, Backend, get_backend
-from minidrop.errors import ArgumentError, ArrayError, UsageError
+from minidrop.errors import ArgumentError, ArrayError, UsageError, kind_of
 from minidrop.initializers import Fans, Initializer
 from minidrop.streams import Purpose, Stream
 
@@ -66,8 +66,9 @@ class Parameter:
         rows_are_units: bool = False,
     ) -> None:
         if isinstance(initializer, type) or not callable(initializer):
-            got = initializer.__name__ if isinstance(initializer, type) else type(initializer).__name__
-            raise ArgumentError(f"an initializer is an object such as Normal(0.01), got {got}")
+            raise ArgumentError(
+                f"an initializer is an object such as Normal(0.01), got {kind_of(initializer)}"
+            )
         if not isinstance(shape, tuple):
             raise ArgumentError(f"a parameter's shape must be a tuple, such as (3,); got {shape!r}")
         self.shape = shape

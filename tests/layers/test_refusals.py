@@ -173,7 +173,7 @@ def test_a_layer_of_somebody_elses_that_forgets_something_is_told():
 
 
 @pytest.mark.parametrize(
-    ("init", "got"), [(md.Normal, "Normal"), (np.ones((2, 3)), "ndarray"), (0.1, "float")]
+    ("init", "got"), [(md.Normal, "the class Normal"), (np.ones((2, 3)), "ndarray"), (0.1, "float")]
 )
 @pytest.mark.parametrize("which", ["init", "bias_init"])
 def test_an_initializer_is_an_object(which, init, got):
