@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from minidrop.train_command import plain_console
 
 if TYPE_CHECKING:
     from minidrop.experiments.experiment import Experiment, Plan
@@ -116,7 +118,7 @@ def _run(experiment: "Experiment", plan: "Plan", folder: Path, processes: int, o
 @contextmanager
 def _progress(name: str) -> "Iterator[Told]":
     """A live bar where the output is a terminal, a line for each job where it is not."""
-    console = _console()
+    console = plain_console()
     if not console.is_terminal:
         yield lambda key, done, total, error: console.print(
             f"{done}/{total} {key}{f': {error}' if error else ''}"
@@ -144,7 +146,7 @@ def _progress(name: str) -> "Iterator[Told]":
 def _show(outcome: "Outcome") -> None:
     from rich.table import Table
 
-    console, findings = _console(), outcome.findings
+    console, findings = plain_console(), outcome.findings
     for own, heads in ((False, ("quantity", "published")), (True, ("own check", "expected"))):
         quantities = [quantity for quantity in findings.quantities if quantity.own == own]
         beside = any(quantity.published is not None for quantity in quantities)
@@ -163,9 +165,3 @@ def _show(outcome: "Outcome") -> None:
     if outcome.missing:
         console.print(f"{len(outcome.missing)} jobs are still to be run: {', '.join(outcome.missing)}")
     console.print(f"report: {outcome.folder / 'report.html'}")
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(markup=False, highlight=False)
