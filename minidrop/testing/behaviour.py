@@ -93,7 +93,7 @@ def declared(ctx: Context) -> Outcome:
         kept = {name: array.copy() for name, array in known.items()}
         array = dict(held(fresh.layer))[path]
         array = array.value if isinstance(array, Parameter) else array
-        if not array.flags.writeable:  # nothing can train it
+        if not getattr(array.flags, "writeable", True):  # nothing can train it; CuPy has none of these
             continue
         array += module_of(array).asarray(ctx.generator().standard_normal(array.shape))
         for name, value in kept.items():  # also where the array that moved holds it

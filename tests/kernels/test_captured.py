@@ -166,7 +166,7 @@ def test_models_and_data_that_are_not_recorded(device):
     assert step.launches == "one by one: there was no epoch yet"
     layers = md.TrainStep(step.model, step.loss, step.optimizer, fused=False)
     list(layers.epoch(batches, 0))
-    assert layers.launches == "one by one: the model is no chain that is fused"
+    assert layers.launches == "one by one: the step is not fused"
     digits = md.data.load("digits").train
     examples = md.data.Examples(digits.inputs.astype("float64"), digits.labels)
     list(step.epoch(md.data.Batches(examples, 719, backend=device), 0))

@@ -42,8 +42,8 @@ SHARE_MUTANTS = [
     bug(
         "fused also where that is not wanted",
         "minidrop.training:TrainStep.__init__",
-        "if fused and",
-        "if",
+        "if fused else None",
+        "",
         "a chain",
     ),
     bug(

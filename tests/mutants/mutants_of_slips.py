@@ -171,7 +171,7 @@ SLIP_MUTANTS = [
     Mutant(
         "004: biases begin as the weights do",
         "minidrop.layers.linear:Linear.__init__",
-        "bias_init or init",
+        "init if bias_init is None else bias_init",
         "init",
         "default weights",
     ),
