@@ -122,8 +122,8 @@ def test_hintons_nets_have_a_page_when_only_some_of_them_are_trained(only, tmp_p
         assert outcomes[only] in text
     assert re.search(r"published not judged; .*; \d+ jobs missing", pages.index(tmp_path))
     answers = {
-        "relu-*": "raises the test errors with ReLU units (133.0 ± 7.5 against 131.0 ± 7.5;",
-        "logistic-[sb]*": "lowers the test errors with logistic units (130.0 ± 5.0 against 131.0 ± 5.0;",
+        "relu-*": "raises the test errors with ReLU units (133.0 ± 7.5 against 131.0 ± 7.5)",
+        "logistic-[sb]*": "lowers the test errors with logistic units (130.0 ± 5.0 against 131.0 ± 5.0)",
         "relu-none-*": "No dropout can be compared with none yet.",
         "published-both-seed-0": "| code of 000 | — | — | 128.0 |",
     }
