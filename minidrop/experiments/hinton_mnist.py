@@ -187,7 +187,7 @@ EXPERIMENT = Experiment(
     ids=("000-1",),
     question="Does dropout of hidden units, and of inputs, lower the errors of 784-800-800-10 on MNIST?",
     data="mnist",
-    duration="4 h",
+    duration="6 h",
     jobs=jobs,
     analyse=analyse,
 )
