@@ -115,7 +115,7 @@ def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
         checks = [], []
     ran = [record for record in results["jobs"].values() if record["result"] is not None]
     trainings = [record for record in ran if "history" in record["result"]]
-    commits = sorted({record["commit"] for record in ran if record["commit"]})
+    commits = sorted({record["commit"] or "unknown" for record in ran})
     context: dict[str, Any] = {
         "results": results,
         "quantities": quantities,

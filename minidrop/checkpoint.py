@@ -39,6 +39,8 @@ class TrainingState:
     loss_sum: float = 0.0  #: of those batches, weighted by their sizes
     history: list[Row] = field(default_factory=list)  #: one row for each complete epoch
     best_epoch: int = 0  #: the epoch with the fewest validation errors, 0 before there is one
+    #: what makes the batches of an epoch, see `Batches.recipe`: the run goes on with the same alone
+    order: dict[str, int | bool] = field(default_factory=dict)
 
 
 @contextmanager
@@ -113,15 +115,24 @@ def load_weights(path: str | Path) -> HostArrays:
 
 
 def load_checkpoint(
-    path: str | Path, parameters: ParameterArena, optimizer: Optimizer
+    path: str | Path,
+    parameters: ParameterArena,
+    optimizer: Optimizer,
+    order: Mapping[str, int | bool] | None = None,
 ) -> tuple[TrainingState, HostArrays, dict[str, Any]]:
     """Put weights and slots of `path` back, and return the state, the best weights and the configuration.
 
     Nothing is changed unless everything fits.
 
+    Args:
+        path: the file.
+        parameters: where the weights are put.
+        optimizer: where the slots are put.
+        order: the `Batches.recipe` that the run goes on with.
+
     Raises:
-        CheckpointError: if the file is missing, damaged, no checkpoint of minidrop, or of another model or
-            optimizer.
+        CheckpointError: if the file is missing, damaged, no checkpoint of minidrop, or of another model,
+            optimizer or order of the examples.
     """
     path = Path(path)
     tensors, header = _read(path)
@@ -132,6 +143,10 @@ def load_checkpoint(
             f"{path} was written by {header['optimizer']}, but the optimizer here is "
             f"{type(optimizer).__name__}"
         )
+    state = TrainingState(**header["state"])
+    for what, value in (order or {}).items():
+        if (before := state.order.get(what, value)) != value:
+            raise CheckpointError(f"the run in {path} has {what} {before}; it cannot go on with {value}")
     best = {
         name.removeprefix("best/"): tensors.pop(name) for name in list(tensors) if name.startswith("best/")
     }
@@ -144,7 +159,7 @@ def load_checkpoint(
         for name, view in parameters.views(flat).items():
             view[...] = parameters.backend.asarray(tensors[f"optimizer/{slot}/{name}"])
     optimizer.restore_scalars(header["scalars"])
-    return TrainingState(**header["state"]), best, header["config"]
+    return state, best, header["config"]
 
 
 def _slots(parameters: ParameterArena, optimizer: Optimizer) -> HostArrays:
@@ -177,7 +192,10 @@ def _digest(tensors: HostArrays, header: str) -> str:
 def _write(path: Path, tensors: HostArrays, header: dict[str, Any]) -> None:
     from safetensors.numpy import save
 
-    text = json.dumps(header)
+    try:
+        text = json.dumps(header)
+    except TypeError as error:
+        raise CheckpointError(f"cannot write {path}: the config to keep is no JSON: {error}") from None
     content = save(tensors, {"minidrop": f"{_digest(tensors, text)}\n{text}"})
     with replacing(path) as temporary:  # save_file would leave a file of its own behind if killed
         temporary.write_bytes(content)

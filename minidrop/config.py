@@ -177,7 +177,7 @@ def resolve(
     if _name(changes.get("optimizer", before)) != _name(before):
         base |= _OWN_DEFAULTS
     config = from_dict({**base, **changes})
-    folder = None if config.data_dir is None else str(Path(config.data_dir).absolute())
+    folder = None if config.data_dir is None else str(Path(config.data_dir).expanduser().absolute())
     return replace(config, backend=get_backend(config.backend).name, data_dir=folder)
 
 

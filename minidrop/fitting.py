@@ -96,6 +96,7 @@ def fit_replicas(
         reporter: is told the mean over the runs, see `mean_row`.
 
     Raises:
+        ArgumentError: if two runs share a model or a checkpoint, and as `fit`.
         DivergenceError: see `fit`; if one run diverges, all stop.
         Interrupted: see `fit`.
         CheckpointError: see `fit`.
@@ -116,6 +117,12 @@ def fit_replicas(
     if resume and all(replica.checkpoint is None for replica in replicas):
         raise ArgumentError("resume goes on from a checkpoint: give its file as checkpoint")
     runs = [SingleRun(replica) for replica in replicas]
+    for what, owned in (
+        ("model", [id(run.step.model) for run in runs]),
+        ("checkpoint", [run.path for run in runs if run.path is not None]),
+    ):
+        if len(set(owned)) < len(owned):
+            raise ArgumentError(f"two of the replicas have one {what}: each needs its own")
     for run in runs:
         if resume and run.path is not None and run.path.exists():
             run.load(epochs)

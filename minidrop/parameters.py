@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidrop.backends import Array, Backend, get_backend
-from minidrop.errors import ArgumentError, ArrayError, UsageError, kind_of
+from minidrop.errors import ArgumentError, ArrayError, UsageError, check_count, kind_of
 from minidrop.initializers import Fans, Initializer
 from minidrop.streams import Purpose, Stream
 
@@ -71,6 +71,8 @@ class Parameter:
             )
         if not isinstance(shape, tuple):
             raise ArgumentError(f"a parameter's shape must be a tuple, such as (3,); got {shape!r}")
+        for size in shape:
+            check_count(f"a size in the shape {shape}", size)
         self.shape = shape
         self.size = prod(shape)
         self.initializer = initializer
@@ -176,7 +178,7 @@ class ParameterArena(Mapping[str, Parameter]):
     (['0.weight', '0.bias', '2.weight', '2.bias'], (11,))
 
     Raises:
-        UsageError: if there is no parameter, or one already belongs to another model.
+        UsageError: if there is no parameter, one has two names, or one already belongs to another model.
         ArrayError: if the parameters have different dtypes or backends.
     """
 
@@ -184,7 +186,13 @@ class ParameterArena(Mapping[str, Parameter]):
         if not parameters:
             raise UsageError("there are no parameters to train: no layer of the model has any")
         first_name, first = next(iter(parameters.items()))
+        names: dict[int, str] = {}
         for name, parameter in parameters.items():
+            if (other := names.setdefault(id(parameter), name)) != name:
+                raise UsageError(
+                    f"{other} and {name} are one parameter: a backward pass writes a gradient, so that the "
+                    "second would replace the first; let one layer own it and add its gradients up"
+                )
             if parameter.arena is not None:
                 raise UsageError(
                     f"parameter {name} already belongs to another model: build the whole model before its "

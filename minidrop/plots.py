@@ -52,7 +52,8 @@ def plot_history(
         curve(error, f"{name}_error", name, name)
     for axes, label in ((loss, "cross-entropy [nats]"), (error, "error [%]")):
         axes.set_ylabel(label)
-        axes.legend()
+        if axes.lines:  # nothing has an error where nothing was evaluated
+            axes.legend()
     loss.set_yscale("log")
 
     lines = [curve(rates, "learning_rate", "learning rate", "train")]

@@ -7,8 +7,7 @@
 4.0
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from minidrop.backends import Array
 from minidrop.errors import ArrayError
 from minidrop.layers import Layer, Sequential
+from minidrop.layers.stochastic import behaving
 from minidrop.losses import SoftmaxCrossEntropy
 
 HostArray = np.ndarray[Any, Any]
@@ -40,7 +40,7 @@ def activations(model: Layer, x: Array, *, training: bool = False) -> dict[str, 
     {'0': (5, 3), '1': (5, 3), '2': (5, 2)}
     """
     model.check_input(x)
-    with _behaving(model, training):
+    with behaving(model, training):
         return {name: np.array(model.backend.to_host(y)) for name, y in _outputs(model, "", x)}
 
 
@@ -73,7 +73,7 @@ def gradients(
     array([-0.5,  0.5], dtype=float32)
     """
     loss = loss or SoftmaxCrossEntropy(backend=model.backend)
-    with _behaving(model, training):
+    with behaving(model, training):
         loss.forward(model.forward(x), labels)
         model.backward_parameters(loss.backward())
     return {
@@ -117,13 +117,3 @@ def _outputs(layer: Layer, name: str, x: Array) -> list[tuple[str, Array]]:
         x = found[-1][1] if found else x
         found += _outputs(inner, f"{name}.{position}".lstrip("."), x)
     return found
-
-
-@contextmanager
-def _behaving(model: Layer, training: bool) -> Iterator[None]:
-    before = model.training
-    model.train(training)
-    try:
-        yield
-    finally:
-        model.train(before)

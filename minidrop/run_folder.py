@@ -91,7 +91,7 @@ def read_changed(
     config = from_dict(read_config(folder / "config.json"), str(folder / "config.json"))
     changes = dict(explicit or {})
     if changes.get("data_dir") is not None:
-        changes["data_dir"] = str(Path(changes["data_dir"]).absolute())
+        changes["data_dir"] = str(Path(changes["data_dir"]).expanduser().absolute())
     changed = from_dict(config.to_dict() | changes)
     for key, value in changed.to_dict().items():
         before = getattr(config, key)

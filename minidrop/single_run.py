@@ -7,8 +7,14 @@ from typing import Any, NoReturn
 
 from minidrop.checkpoint import HostArrays, Row, TrainingState, load_checkpoint, save_checkpoint
 from minidrop.data.batches import Batches
-from minidrop.errors import ArgumentError, DivergenceError, Interrupted, check_type
-from minidrop.optim import largest_row_norm
+from minidrop.errors import (
+    ArgumentError,
+    DivergenceError,
+    Interrupted,
+    check_choice,
+    check_type,
+)
+from minidrop.optim import Optimizer, largest_row_norm
 from minidrop.optim.schedules import Schedule
 from minidrop.replica_step import ReplicaStep
 from minidrop.training import TrainStep, evaluate
@@ -33,6 +39,13 @@ class Replica:
     name: str = ""
 
 
+def scheduled(optimizer: Optimizer) -> list[str]:
+    """What a schedule may set: an optimizer's settable properties, and a number of a class of one's own."""
+    kind = type(optimizer)
+    properties = [name for name in dir(kind) if getattr(getattr(kind, name), "fset", None)]
+    return properties + [name for name, value in vars(optimizer).items() if isinstance(value, float)]
+
+
 class SingleRun:
     """The state of one run, and the parts of its loop."""
 
@@ -49,16 +62,17 @@ class SingleRun:
                     f"the schedule of {name} must be a function of the epoch, such as "
                     f"md.schedules.constant(0.1); got {schedule!r}"
                 )
-        foreign = [name for name in schedules if not hasattr(step.optimizer, name)]
-        if foreign:
-            raise ArgumentError(f"{type(step.optimizer).__name__} has no {foreign[0]} to schedule")
+        for name in schedules:
+            check_choice("what a schedule sets", name, scheduled(step.optimizer))
+        if getattr(step.loss, "reduction", "mean") != "mean":
+            raise ArgumentError('fit adds up means of batches: give TrainStep a loss with reduction="mean"')
         self.step, self.train, self.config = step, replica.train, replica.config
         self.on_save, self.name = replica.on_save, replica.name
         self.evaluations = {"validation": replica.validation, "test": replica.test}
         self.schedules = schedules
         self.path = None if checkpoint is None else Path(checkpoint)
         self.parameters = step.model.parameters()
-        self.state = TrainingState()
+        self.state = TrainingState(order=replica.train.recipe)
         self.best: HostArrays | None = None
         self.together: ReplicaStep | None = None
 
@@ -156,12 +170,11 @@ class SingleRun:
     def load(self, epochs: int) -> None:
         """Go back to where the checkpoint was written; ArgumentError if that is after `epochs` epochs."""
         assert self.path is not None
-        self.state, best, _ = load_checkpoint(self.path, self.parameters, self.step.optimizer)
-        self.best = best or None
-        if self.state.epoch > epochs:
-            raise ArgumentError(
-                f"the run has {self.state.epoch} epochs already; it cannot end after {epochs}"
-            )
+        order = self.train.recipe
+        state, best, _ = load_checkpoint(self.path, self.parameters, self.step.optimizer, order)
+        if state.epoch > epochs:
+            raise ArgumentError(f"the run has {state.epoch} epochs already; it cannot end after {epochs}")
+        self.state, self.best = state, best or None
         if self.on_save is not None:
             self.on_save(self.state)
 

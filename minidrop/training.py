@@ -9,6 +9,7 @@ from minidrop.data.batches import Batches
 from minidrop.errors import ArgumentError, UsageError, check_type
 from minidrop.fused import FusedStep, blocks, buffers
 from minidrop.layers import Layer
+from minidrop.layers.stochastic import behaving
 from minidrop.losses import Loss, SoftmaxCrossEntropy
 from minidrop.optim import Optimizer
 
@@ -153,15 +154,10 @@ def evaluate(model: Layer, batches: Batches) -> Evaluation:
     check_type("what a model is evaluated on", batches, Batches, "md.data.Batches(dataset.test, 1000)")
     loss = SoftmaxCrossEntropy("sum", backend=model.backend)
     total, errors, size = 0.0, 0, 0
-    training = model.training
-    with buffers(model, loss):
-        model.eval()
-        try:
-            for x, labels in batches.epoch(0):
-                logits = model.forward(x)
-                total += float(loss.forward(logits, labels))
-                errors += model.backend.count_errors(logits, labels)
-                size += len(labels)
-        finally:
-            model.train(training)
+    with buffers(model, loss), behaving(model, training=False):
+        for x, labels in batches.epoch(0):
+            logits = model.forward(x)
+            total += float(loss.forward(logits, labels))
+            errors += model.backend.count_errors(logits, labels)
+            size += len(labels)
     return Evaluation(total / size, errors, size)

@@ -7,6 +7,7 @@ import pytest
 from minidrop.building import build_model, build_optimizer, build_schedules
 from minidrop.config import PRESETS, TrainConfig, from_dict, read_config, resolve
 from minidrop.errors import ArgumentError, BackendError, DataError
+from minidrop.run_folder import read_changed
 
 
 def test_a_configuration_survives_json():
@@ -143,6 +144,16 @@ def test_the_backend_is_named(monkeypatch):
 def test_the_data_folder_is_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert resolve({"data_dir": "data"}).data_dir == str(tmp_path / "data")
+
+
+def test_the_data_folder_may_be_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = resolve({"data_dir": "~/data"})
+    assert config.data_dir == str(tmp_path / "data")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config.to_dict()))
+    changed, different = read_changed(tmp_path / "run", {"data_dir": "~/other"}, ["data_dir"])
+    assert (changed.data_dir, different) == (str(tmp_path / "other"), True)
 
 
 def test_weight_decay_is_the_optimizers_own_unless_given():

@@ -72,6 +72,13 @@ def test_fit_leaves_the_weights_of_the_best_validation_epoch():
             r"schedule of lr must be a function .*md\.schedules\.constant.*; got 0\.1",
         ),
         ({"resume": True}, "resume goes on from a checkpoint: give its file as checkpoint"),
+        *(
+            (
+                {"schedules": {name: md.schedules.constant(1)}},
+                f"what a schedule sets must be one of .*'{name}'",
+            )
+            for name in ("steps", "step", "groups", "state", "lrr")
+        ),
     ],
 )
 def test_fit_says_what_it_takes(asked, says):
@@ -84,8 +91,30 @@ def test_fit_says_what_it_takes(asked, says):
 
 def test_fit_refuses_a_schedule_for_what_the_optimizer_lacks():
     step, batches = build(optimizer=md.Adam)
-    with pytest.raises(ArgumentError, match="Adam has no momentum"):
+    rates = "lr, weight_decay.*; got 'momentum'"
+    with pytest.raises(ArgumentError, match=f"what a schedule sets must be one of {rates}"):
         md.fit(step, batches, 1, schedules={"momentum": md.schedules.constant(0.5)})
+
+
+def test_a_number_of_an_optimizer_of_ones_own_can_be_scheduled():
+    class Halved(md.SGD):
+        def __init__(self, parameters, lr):
+            super().__init__(parameters, lr)
+            self.factor = 1.0
+
+        def update(self, xp, w, g, lr, *slots):
+            super().update(xp, w, g, self.factor * lr, *slots)
+
+    step, batches = build(optimizer=Halved)
+    md.fit(step, batches, 2, schedules={"factor": md.schedules.constant(0.5)})
+    assert step.optimizer.factor == 0.5
+
+
+def test_fit_refuses_a_sum_whose_losses_it_would_take_for_means():
+    step, batches = build()
+    summed = md.TrainStep(step.model, md.SoftmaxCrossEntropy("sum"), step.optimizer)
+    with pytest.raises(ArgumentError, match=r'fit adds up means of batches: .* reduction="mean"'):
+        md.fit(summed, batches, 1)
 
 
 @pytest.mark.parametrize("epochs", [0, -1, 1.5])
@@ -185,6 +214,37 @@ def test_resume_refuses_another_model_and_another_optimizer(tmp_path):
     adam, _ = build(optimizer=md.Adam)
     with pytest.raises(CheckpointError, match="written by SGDHinton, but the optimizer here is Adam"):
         md.fit(adam, batches, 2, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"batch_size": 6}, "has batch size 8; it cannot go on with 6"),
+        ({"seed": 1}, "has seed of the order 0; it cannot go on with 1"),
+        ({"shuffle": False}, "has shuffle True; it cannot go on with False"),
+        ({"drop_last": True}, "has drop_last False; it cannot go on with True"),
+        ({"examples": Examples(INPUTS[:50], LABELS[:50])}, "has examples 60; it cannot go on with 50"),
+    ],
+)
+def test_resume_refuses_another_order_of_the_examples(tmp_path, change, says):
+    """The half of an epoch that is done would be a half of another one."""
+    path = tmp_path / "checkpoint.safetensors"
+    step, batches = build()
+    with pytest.raises(Interrupted):
+        md.fit(step, batches, 1, checkpoint=path, reporter=StopAfter(5))
+    same = {"examples": Examples(INPUTS, LABELS), "batch_size": 8, "seed": 0, "dtype": "float64"}
+    again, _ = build()
+    before = snapshot(again)
+    with pytest.raises(CheckpointError, match=says):
+        md.fit(again, Batches(**(same | change)), 1, checkpoint=path, resume=True)
+    assert_same(snapshot(again), before)
+
+
+def test_a_config_that_is_no_json_is_refused(tmp_path):
+    step, batches = build()
+    with pytest.raises(CheckpointError, match=r"the config to keep is no JSON: Object of type .*Path"):
+        md.fit(step, batches, 1, checkpoint=tmp_path / "c", config={"folder": tmp_path})
+    assert not (tmp_path / "c").exists()
 
 
 def test_a_run_that_diverges_stops_by_itself_and_keeps_the_last_good_checkpoint(tmp_path):

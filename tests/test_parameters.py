@@ -128,6 +128,38 @@ def test_two_models_with_equal_names_cannot_share_their_first_layer():
         md.Sequential(shared, md.Linear(2, 2)).parameters()
 
 
+def test_a_parameter_has_one_name():
+    """Tied weights: the second gradient would replace the first."""
+    first, second = md.Linear(3, 3), md.Linear(3, 3)
+    second.weight = first.weight
+    with pytest.raises(UsageError, match=r"0\.weight and 2\.weight are one parameter: .* replace the first"):
+        md.Sequential(first, md.Tanh(), second).parameters()
+    assert first.weight.arena is None
+
+
+@pytest.mark.parametrize("optimizer", [md.SGD, md.Adam])
+def test_a_parameter_may_be_a_single_number(optimizer):
+    class Scale(md.Layer):
+        def __init__(self):
+            super().__init__()
+            self.scale = md.Parameter((), md.Constant(2))
+
+        def own_parameters(self):
+            return {"scale": self.scale}
+
+    layer = Scale()
+    update = optimizer(layer.parameters(), lr=0.5)
+    layer.scale.grad[...] = 1
+    update.step()
+    np.testing.assert_allclose(layer.scale.value, 1.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5])
+def test_a_parameter_is_not_empty(size):
+    with pytest.raises(ArgumentError, match=r"a size in the shape .* must be an integer of at least 1"):
+        md.Parameter((3, size), md.Constant(0))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "int64", np.int32, ">f4", None, 3])
 def test_other_dtypes_are_refused(dtype):
     with pytest.raises(ArgumentError, match="dtype must be one of float32, float64, complex128"):

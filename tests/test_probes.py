@@ -78,6 +78,20 @@ def test_a_probe_leaves_the_model_as_it_was(training):
         assert not np.shares_memory(first[name], second[name])
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_each_layer_keeps_its_own_mode_and_its_place_in_its_stream(training):
+    """A dropout that is switched off by hand, and one that is at its third step."""
+    net = md.Sequential(md.Dropout(0.5), md.DropConnect(4, 3, dtype="float64"), md.Dropout(0.5))
+    net.set_step(3)
+    net[2].eval()
+    x = np.ones((5, 4))
+    probes.activations(net, x, training=training)
+    probes.gradients(net, x, np.zeros(5, int), training=training)
+    md.evaluate(net, md.data.Batches(md.data.Examples(x, np.zeros(5, int)), 5, dtype="float64"))
+    assert [layer.training for layer in net.layers] == [True, True, False]
+    assert [layer.step for layer in net.layers] == [3, 3, 3]
+
+
 def test_the_mode_comes_back_after_an_error():
     net = model()
     with pytest.raises(ArrayError):

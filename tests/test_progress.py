@@ -82,3 +82,10 @@ def test_the_figure_shows_what_there_is(tmp_path, monkeypatch, rows):
 def test_a_figure_that_cannot_be_written(tmp_path):
     with pytest.raises(CheckpointError, match="cannot write"):
         plot_history([ROW], tmp_path / "nowhere" / "curves.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_run_without_evaluation_has_its_curves(tmp_path):
+    row = ROW | dict.fromkeys([key for key in ROW if key.startswith(("validation", "test"))])
+    plot_history([row], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 0

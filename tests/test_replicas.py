@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -257,6 +258,14 @@ def test_replicas_of_which_one_diverges_stop_and_name_it(tmp_path):
     states = md.fit_replicas([again[0], again[2]], 3, resume=True)
     for state, single in zip(states, replicas([0, 2]), strict=True):
         assert state == alone(single)
+
+
+@pytest.mark.parametrize(("shared", "says"), [("step", "one model"), ("checkpoint", "one checkpoint")])
+def test_replicas_share_nothing(shared, says, tmp_path):
+    one, other, _ = replicas(folder=tmp_path)
+    with pytest.raises(ArgumentError, match=f"two of the replicas have {says}: each needs its own"):
+        md.fit_replicas([one, replace(other, **{shared: getattr(one, shared)})], 1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_replicas_are_refused():

@@ -76,6 +76,13 @@ class Batches:
     def __len__(self) -> int:
         return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
 
+    @property
+    def recipe(self) -> dict[str, int | bool]:
+        """What, beside the examples themselves, says which of them are in a batch of an epoch."""
+        seed = {"seed of the order": self.stream.seed} if self.shuffle else {}
+        sizes = {"examples": self.size, "batch size": self.batch_size, "drop_last": self.drop_last}
+        return {**sizes, "shuffle": self.shuffle, **seed}
+
     def order(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """In which order `epoch` takes the examples, shape (N,)."""
         return self.stream.permutation(self.size, epoch) if self.shuffle else np.arange(self.size)
@@ -83,6 +90,7 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
         """The batches of `epoch` as (inputs (B, features), labels (B,)), from batch `start` on."""
         check_count("epoch", epoch, 0)
+        check_count("start", start, 0)
         order = self.backend.asarray(self.order(epoch)) if self.shuffle else None
         for batch in range(start, len(self)):
             first, last = batch * self.batch_size, min((batch + 1) * self.batch_size, self.size)

@@ -71,7 +71,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
         [runs.table(), lengths_table(runs)],
         [
             Drawing("errors", CAPTION, draw(plan, runs)),
-            histograms(runs, {"ReLU": STUDY.labels}, ["dampened"]),
+            histograms(runs, {"ReLU": STUDY.labels}, {"dampened": "--"}),
         ],
         runs.notes("Adam's best learning rate is chosen by the test errors themselves, in Adam's favour."),
     )
@@ -82,7 +82,8 @@ def same_results(runs: Runs, name: str, what: str) -> Claim:
     best = runs.best([f"adam-{rate:g}" for rate in RATES])
     gaps = runs.gaps(best, name)
     text = f"Adam at its best learning rate gives the results of {what}"
-    told = f"{STUDY.labels[best]}: {signed(gaps, 1, len(RATES))} errors, seed by seed"
+    pair = f"{STUDY.labels[best]} - {STUDY.labels[name]}"
+    told = f"{pair}: {signed(gaps, 1, len(RATES))} errors, seed by seed"
     return alike(text, gaps, told, len(RATES))
 
 

@@ -85,7 +85,9 @@ def sweep(
 
     study = read_sweep(config)
     outcome = _run(study, Plan(False, seeds, backend, data_dir), out or Path("runs/sweep") / study.name, jobs)
-    if outcome.broken:
+    if not outcome.findings.quantities:
+        typer.echo("nothing to compare: no training came to its end", err=True)
+    if outcome.broken or not outcome.findings.quantities:
         raise typer.Exit(1)
 
 
@@ -160,6 +162,8 @@ def _show(outcome: "Outcome") -> None:
         for claim in findings.claims:
             table.add_row(claim.text, claim.detail, claim.verdict)
         console.print(table)
+    for note in findings.notes:
+        console.print(note)
     for key, error in outcome.failed.items():
         console.print(f"job {key} failed: {error}; see {outcome.folder / 'jobs' / key / 'error.txt'}")
     if outcome.missing:

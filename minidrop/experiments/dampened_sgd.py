@@ -113,7 +113,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     drawings = [] if found is None else [Drawing("distance", DISTANCE, draw_distance(found))]
     caption = "Mean over seeds with its 95 % interval; all three have the same masks, weights and shuffles."
     drawings.append(Drawing("errors", caption, draw_errors(plan, runs)))
-    drawings.append(histograms(runs, {"ReLU": STUDY.labels}, ["dampened"]))
+    drawings.append(histograms(runs, {"ReLU": STUDY.labels}, {"dampened": "--"}))
     pairs = [
         (f"{seed}", runs.last("paper", seed), runs.last("dampened", seed), runs.last("undamped", seed))
         for seed in plan.seeds_of(STUDY.seeds)

@@ -128,7 +128,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
     quantities = []
     if found:
         quantities = [
-            Quantity("a single pass with masks: test accuracy", list(single.values())),
+            Quantity(f"a single pass with masks, of {most}: test accuracy", list(single.values())),
             *(
                 Quantity(f"{name}: test {what}", [one[what] for one in way.values()])
                 for what in ("accuracy", "loss")

@@ -272,7 +272,7 @@ def accuracy_points(variants: Sequence[Variant], x: str) -> "Figure":
                 mean, half = interval(final)
                 axis.errorbar(i + 0.15, mean, half, fmt="_", color=colour, capsize=4)
             if pixels in one.published:
-                _crosses(axis, [i], [one.published[pixels]], colour)
+                _crosses(axis, [i - 0.15], [one.published[pixels]], colour)
         axis.set_xticks(range(len(variants)), [one.name.removeprefix("dropout ") for one in variants])
         axis.margins(x=0.15)
         label(axis, x, f"test accuracy, {pixels} pixels", legend=False)

@@ -29,7 +29,7 @@ OPTIMIZERS = {
     "Adam": "adam:lr=1",
 }
 DTYPES = ("float32", "float64")
-#: from running document 004's code, which shows a figure
+#: from running document 004's code, which shows a figure; the last w₁ of SGD is that of one machine
 EXPECTED_W2 = {"SGD": -6.723, "momentum": -13.071, "Adam": -12.627}
 EXPECTED_SGD_W1 = {"float32": 6.26, "float64": -3.96}
 #: starts that differ from the document's by this many units in the last place of float64
@@ -114,11 +114,14 @@ def _draw_neighbours(ends: Mapping[str, Host]) -> Drawing:
         axes[0, 0].plot(list(NEIGHBOURS), found[:, 0], "o-", color=colour, label=name, markersize=4)
     for (dtype, w1), marker in zip(EXPECTED_SGD_W1.items(), "x+", strict=True):
         axes[0, 0].plot(
-            0, w1, marker, color="black", markersize=9, label=f"the document's code: SGD, {dtype}"
+            0, w1, marker, color="black", markersize=9, label=f"document's code, SGD,\n{dtype}, one machine"
         )
     label(axes[0, 0], "start's w₁ - 5 (units in the last place)", f"w₁ after {STEPS} steps", legend=False)
     axes[0, 0].legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return Drawing("neighbours", "Where paths end whose starts differ by roundings, in float64.", figure)
+    caption = (
+        "Where paths end whose starts differ by roundings, in float64, and those of the document's code."
+    )
+    return Drawing("neighbours", caption, figure)
 
 
 EXPERIMENT = Experiment(

@@ -1,6 +1,6 @@
 """How long hidden units' incoming weights are at the end of a training: a probe, a table and histograms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
@@ -55,13 +55,13 @@ def lengths_table(runs: Runs) -> Table:
     return Table("Lengths of hidden units' incoming weights at the end", columns, rows)
 
 
-def histograms(runs: Runs, groups: Mapping[str, Mapping[str, str]], dashed: Sequence[str] = ()) -> Drawing:
+def histograms(runs: Runs, groups: Mapping[str, Mapping[str, str]], styles: Mapping[str, str]) -> Drawing:
     """How the lengths are distributed.
 
     Args:
         runs: trainings of a study with `ASKED`.
         groups: a row of panels for each title, a panel for each layer: names of variants, with their labels.
-        dashed: variants that lie on another.
+        styles: of the lines of variants that others lie on; by default solid.
     """
     figure, axes = panels(len(groups), 2, height=2.8)
     for row, (title, labels) in zip(axes, groups.items(), strict=True):
@@ -77,7 +77,7 @@ def histograms(runs: Runs, groups: Mapping[str, Mapping[str, str]], dashed: Sequ
                         histtype="step",
                         color=colour,
                         label=labels[name],
-                        linestyle="--" if name in dashed else "-",
+                        linestyle=styles.get(name, "-"),
                     )
             axis.axvline(LIMIT, color="black", linestyle=":", linewidth=1)
             axis.set_ylim(top=min(axis.get_ylim()[1], CUT))

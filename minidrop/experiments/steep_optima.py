@@ -29,10 +29,11 @@ OPTIMIZERS = {
 DTYPES = ("float32", "float64")
 #: from running document 004's code: Adam's last point, and its loss
 EXPECTED_ADAM = {"w₁": -0.499, "w₂": -0.799, "loss": -3.979}
-#: document 004's prose on SGD, put right into (w₁, w₂); "around", so to 0.1
+#: document 004's prose on SGD, to one or two digits, put right into (w₁, w₂): it has "around (-0.75,-0.5)"
+#: and "(0.8,0.5)", and the pit's bottom is at (-0.5, -0.8)
 PUBLISHED_SGD = {"in the pit": (-0.5, -0.75), "thrown out": (0.5, 0.8)}
 AROUND = 0.1
-NEAR = f"within {AROUND:g} of ours where it says “around”"
+NEAR = f"within {AROUND:g} of ours, its pair read as (w₂, w₁), since the pit is at (-0.5, -0.8)"
 
 
 def jobs(plan: Plan) -> Sequence[Job]:
@@ -64,7 +65,7 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
             PUBLISHED_SGD.items(), (path[deepest], path[deepest + 1 :][:1].ravel()), strict=True
         ):
             for i, (one, published) in enumerate(zip(ours_point.tolist(), published_point, strict=False)):
-                name = f"SGD {where}: {('w₁', 'w₂')[i]}, published as “around”"
+                name = f"SGD {where}: {('w₁', 'w₂')[i]}, {('second', 'first')[i]} of the published pair"
                 findings.quantities.append(
                     Quantity(name, [one], published, "exact", AROUND, 2, stated=True, because=NEAR)
                 )
@@ -95,7 +96,7 @@ def _draw(runs: Mapping[str, Result]) -> Drawing:
         path: Host = points(result)
         trace(left, path, name, colour, zorder=3 - 0.1 * i)
         right.plot(result["losses"], label=name, color=colour)
-    right.axhline(EXPECTED_ADAM["loss"], color="black", linestyle=":", label="published, Adam")
+    right.axhline(EXPECTED_ADAM["loss"], color="black", linestyle=":", label="Adam, by the document's code")
     label(left, "w₁", "w₂", "paths from (0, 0)")
     label(
         right, "step", "", "loss on the way", legend=False, epochs=True

@@ -122,14 +122,14 @@ class Sweep:
                 found[_called(changes)] = ended
         every = [run for runs in found.values() for run in runs.values()]
         validated = bool(every) and all(run["history"][0]["validation_error"] is not None for run in every)
-        chosen_by = validation_error if validated else test_error
+        chosen_by = validation_error if validated else final_error
 
         def worth(name: str) -> tuple[int, float]:
             """First that it came to its end with every seed."""
             return -len(found[name]), fmean(map(chosen_by, found[name].values()))
 
         names = sorted(found, key=worth)
-        errors = {name: [test_error(run) for run in found[name].values()] for name in names}
+        errors = {name: [final_error(run) for run in found[name].values()] for name in names}
         quantities = {name: Quantity(f"{name}: test error [%]", errors[name], digits=2) for name in names}
         figure, axes = panels(1, 2)
         for name, colour in zip(names, COLOURS, strict=False):
@@ -166,7 +166,7 @@ def lower(found: Mapping[str, Mapping[int, Result]], best: str, other: str) -> C
 
     The best was not known before, so the intervals are those of all pairs together.
     """
-    errors = [{seed: test_error(run) for seed, run in found[name].items()} for name in (other, best)]
+    errors = [{seed: final_error(run) for seed, run in found[name].items()} for name in (other, best)]
     pairs = len(found) * (len(found) - 1) // 2
     differences, text = gaps(*errors), f"{best} has a lower test error than {other}"
     return ordered(text, differences, detail=f"{signed(differences, 2, pairs)} points", among=pairs)
@@ -181,10 +181,7 @@ def validation_error(result: Result) -> float:
     return float(result["history"][result["best_epoch"] - 1]["validation_error"])
 
 
-def test_error(result: Result) -> float:
+def final_error(result: Result) -> float:
     """The final test error in percent, of the best validation epoch where there is one."""
     test = result["test"]
     return 100 * float(test["errors"]) / float(test["size"])
-
-
-test_error.__test__ = False  # type: ignore[attr-defined]

@@ -239,9 +239,10 @@ def crossing(one: Sequence[float], other: Sequence[float]) -> int | None:
 
 
 def lower_since(one: Sequence[float], other: Sequence[float]) -> str:
-    """The crossing in words.
+    """The crossing in words, "for good" where there is none.
 
     >>> lower_since([9, 7, 5, 4], [8, 7, 6, 6]), lower_since([1, 2], [2, 2])
-    ('lower in 95 % of the epochs from 3 on', 'lower in 95 % of the epochs from none on')
+    ('lower in 95 % of the epochs from 3 on', 'never lower for good')
     """
-    return f"lower in 95 % of the epochs from {crossing(one, other) or 'none'} on"
+    epoch = crossing(one, other)
+    return f"lower in 95 % of the epochs from {epoch} on" if epoch else "never lower for good"

@@ -10,7 +10,7 @@ seed the fewer examples are some of the more. The curves are those of the test s
 """
 
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, isfinite
 from statistics import fmean
 from typing import Any
 
@@ -19,6 +19,7 @@ from minidrop.experiments.figures import COLOURS, band, label, legend_below, pan
 from minidrop.experiments.notebook import LOOP, NETS, logarithmic, runs_of, tidy
 from minidrop.experiments.training_job import curve, last, training
 from minidrop.experiments.verdicts import Claim, gaps, lower_since, ordered, signed
+from minidrop.intervals import interval
 
 
 def sizes(plan: Plan) -> dict[int, int]:
@@ -73,12 +74,15 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                 found = lower_since(mean_curve(runs[net, n]), mean_curve(plain))
                 tries = len(sizes(plan)) * (len(NETS) - 1)
                 findings.claims.append(claim(net, n, epochs, found, runs[net, n], plain, tries))
-            rows.append((n, NETS[net][0], epochs, fmean(errors), fmean(losses), found))
+            mean, half = interval(errors)
+            half_shown = half if isfinite(half) else None
+            rows.append((n, NETS[net][0], epochs, mean, half_shown, fmean(losses), found))
     columns = (
         "training examples",
         "net",
         "epochs",
         "test error, %",
+        "± 95 %",
         "training loss",
         "beside no dropout",
     )

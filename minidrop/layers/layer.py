@@ -175,6 +175,7 @@ class Layer:
 
     def train(self, training: bool = True) -> None:
         """Behave as in training: drop, add noise."""
+        self.training = training
         for _, layer in self.leaves():
             layer.training = training
 

@@ -97,7 +97,7 @@ class Sequential(Layer):
 
     def train(self, training: bool = True) -> None:
         """Let every layer behave as in training."""
-        self.training = training
+        super().train(training)
         for layer in self.layers:
             layer.train(training)
 

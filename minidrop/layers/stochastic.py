@@ -1,5 +1,7 @@
 """What the layers that draw random numbers share: a rate in lanes of 16 bits, a stream, a step, a mask."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from minidrop.backends import Array, Backend, Draw
@@ -121,3 +123,31 @@ class StochasticLayer(Layer):
             return self._mask
         self._mask = self.array("keep", shape, bool)
         return Draw(self.stream, step, rate.threshold, self._mask)
+
+
+@contextmanager
+def behaving(model: Layer, training: bool) -> Iterator[None]:
+    """Let a model behave as in training, or as in evaluation, inside a `with` block, as before afterwards.
+
+    What was drawn inside, masks or noise, is drawn again by the next training pass.
+
+    >>> import minidrop as md
+    >>> model = md.Sequential(md.Dropout(0.5), md.Dropout(0.5))
+    >>> model[1].eval()
+    >>> with behaving(model, training=False):
+    ...     print(model[0].training, model[1].training)
+    False False
+    >>> model[0].training, model[1].training
+    (True, False)
+    """
+    leaves = [leaf for _, leaf in model.leaves()]
+    flags = [(layer, layer.training) for layer in (model, *leaves)]
+    steps = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf, StochasticLayer)]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for layer, was in flags:
+            layer.training = was
+        for leaf, step in steps:
+            leaf.set_step(step)

@@ -67,7 +67,7 @@ def pieces(
     """
     pending: Piece | None = None
     for name, whole in parameters.slices().items():
-        units = parameters[name].shape[0]
+        units = parameters[name].shape[0] if parameters[name].shape else 1
         size, rows = parameters[name].size // units, span(units, share, shares)
         where = slice(whole.start + size * rows.start, whole.start + size * rows.stop)
         if where.start == where.stop:

@@ -130,6 +130,14 @@ def test_a_sweep_of_a_grid_and_a_list(minidrop, tmp_path):
     assert "6/6" in out
 
 
+def test_a_sweep_of_which_nothing_comes_to_its_end_says_so(minidrop, tmp_path):
+    (tmp_path / "wild.toml").write_text("seeds = 2\n[base]\nepochs = 1\n[grid]\nlr = [1e30]")
+    code, out, err = minidrop("sweep", "wild.toml")
+    assert code == 1
+    assert "Diverged: 01-seed-0, 01-seed-1." in out
+    assert err.strip() == "nothing to compare: no training came to its end"
+
+
 def swept(tmp_path, text, errors):
     """The findings of a sweep whose runs end with these test errors; None diverged."""
     (tmp_path / "my sweep.toml").write_text(text)
