@@ -128,7 +128,7 @@ def replicas(work: Workload, several: tuple[int, ...], count: int) -> Case:
 
 def epochs(work: Workload, counts: Mapping[str, int]) -> Case:
     """An epoch with its test."""
-    fields = asdict(work) | counts
+    fields = {**asdict(work), **counts}
     return Case(
         epoch.EPOCH.format(**counts),
         {**counts},

@@ -172,8 +172,9 @@ def by_torch(name: str, layers: Sequence[int], way: str) -> Update:
     formula = FORMULAS[name]
     start = model(layers).state_dict()
     parameters = [torch.nn.Parameter(torch.from_numpy(array)) for array in start.values()]
-    for p in parameters:
-        p.grad = torch.zeros_like(p)
+    gradients = [torch.zeros_like(p) for p in parameters]
+    for p, gradient in zip(parameters, gradients, strict=True):
+        p.grad = gradient
     ways: dict[str, Any] = {
         "loop": {"foreach": False},
         "foreach": {"foreach": True},
@@ -190,7 +191,9 @@ def by_torch(name: str, layers: Sequence[int], way: str) -> Update:
                 norms = torch.linalg.vector_norm(w, dim=1, keepdim=True)
                 w.mul_(length / norms.clamp_(min=length))
 
-    return Update(step, [p.detach().numpy() for p in parameters], [p.grad.numpy() for p in parameters])  # type: ignore[union-attr]
+    return Update(
+        step, [p.detach().numpy() for p in parameters], [gradient.numpy() for gradient in gradients]
+    )
 
 
 def copy(size: int) -> Callable[[], None]:

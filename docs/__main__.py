@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from docs.pages import counted_jobs, write
+from docs.pages import write
 from docs.taking import restore as back
 from docs.taking import take
+from docs.words import counted_jobs
 from minidrop.errors import MinidropError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import nan
-from typing import Any
+from typing import Any, TypeVar
 
 from minidrop.errors import ExperimentError
 from minidrop.experiments.verdicts import Claim, Quantity
 
 Json = Mapping[str, Any]
+One = TypeVar("One")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Found:
         """As `choose`, but there may be none, as in a run in part."""
         return [q for q in self.quantities if piece in q.name]
 
-    def _one(self, kind: str, name: str, named: Mapping[str, Any]) -> Any:
+    def _one(self, kind: str, name: str, named: Mapping[str, One]) -> One:
         if name in named:
             return named[name]
         found = [key for key in named if name in key]

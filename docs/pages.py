@@ -23,7 +23,7 @@ from docs.words import counted_jobs, extent, lasting, told, told_by, unfinished,
 from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, experiment
 from minidrop.experiments.report import number, rules_of
-from minidrop.experiments.verdicts import AGREES, DIFFERS
+from minidrop.experiments.verdicts import AGREES, DIFFERS, Claim, Quantity
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -107,11 +107,12 @@ def wrapped(text: str) -> str:
 def _answer(results: Json) -> tuple[Any, dict[str, Any]]:
     """The template of an experiment's page, and all that it may ask for."""
     found = Found(results)
-    own = [one for one in (*found.quantities, *found.claims) if one.own]
+    judged: list[Quantity | Claim] = [*found.quantities, *found.claims]
+    own = [one for one in judged if one.own]
     checks = [q for q in found.quantities if q.own and q.published], [c for c in found.claims if c.own]
     quantities = [q for q in found.quantities if not q.own]
     claims = [claim for claim in found.claims if not claim.own]
-    if sum(map(len, (quantities, claims, *checks))) > ROWS:
+    if sum(len(one) for one in (quantities, claims, *checks)) > ROWS:
         checks = [], []
     ran = [record for record in results["jobs"].values() if record["result"] is not None]
     trainings = [record for record in ran if "history" in record["result"]]

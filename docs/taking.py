@@ -36,7 +36,7 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
     name = found.get("experiment")
     if name not in NAMES or found["plan"]["quick"] or found["failed"]:
         raise ExperimentError(f"{run} must be a run of an experiment at full size of which no job failed")
-    folder = results / name
+    folder: Path = results / name
     if folder.resolve() == run.resolve():
         raise ExperimentError(
             f"{run} is where its page is: add the run's own folder, or write pages by refresh"

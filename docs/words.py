@@ -6,7 +6,7 @@ from typing import Any
 
 from docs.found import Found, Json
 from minidrop.experiments import experiment
-from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim
+from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Claim, Quantity
 
 
 def lasting(seconds: float) -> str:
@@ -124,7 +124,7 @@ def counted_jobs(count: int, which: str = "") -> str:
 
 def verdicts(found: Found) -> str:
     """How many published numbers agree, how many claims hold, and how many checks of our own."""
-    judged = (*found.quantities, *found.claims)
+    judged: list[Quantity | Claim] = [*found.quantities, *found.claims]
     published = [q.verdict for q in found.quantities if q.published is not None and not q.own]
     claims = [claim.verdict for claim in found.claims if not claim.own]
     own = [one.verdict for one in judged if one.own]

@@ -34,20 +34,18 @@ def torchvision() -> tuple[ModuleType, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what else does not load
         try:
-            import torchvision as module  # type: ignore
+            import torchvision as module
         except RuntimeError:
             for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
                 del sys.modules[name]
-            library = torch.library.Library(  # type: ignore[no-untyped-call]
-                "torchvision", "FRAGMENT"
-            )
+            library = torch.library.Library("torchvision", "FRAGMENT")
             for name in ("nms", "qnms"):
                 signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-                library.define(name + signature)  # type: ignore[no-untyped-call]
+                library.define(name + signature)
             _declared.append(library)  # it forgets its operators when it is collected
             import torchvision as module
-        import torchvision.datasets  # type: ignore
-        import torchvision.transforms  # type: ignore
+        import torchvision.datasets
+        import torchvision.transforms
     from torchvision import extension
 
     whole = bool(extension._has_ops())

@@ -52,7 +52,7 @@ class JaxStep:
 
     def __call__(self, factors: list[jax.Array] | None = None) -> float:
         """One step, its dropout JAX's own or by the given factors; the loss before its update."""
-        self.weights, self.velocities, loss = jax.block_until_ready(  # type: ignore[no-untyped-call]
+        self.weights, self.velocities, loss = jax.block_until_ready(
             self.step(self.weights, self.velocities, self.batch, self.key, self.steps, factors)
         )
         self.steps += 1

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.neural_network import MLPClassifier  # type: ignore[import-untyped]
+from sklearn.neural_network import MLPClassifier
 
 from benchmarks.workload import Workload
 

@@ -57,13 +57,14 @@ class TorchStep:
 
     def __call__(self, factors: list[Tensor] | None = None) -> float:
         """One step, its dropout PyTorch's own or by the given factors; the loss before its update."""
-        return self.losses(factors).item()
+        loss: float = self.losses(factors).item()
+        return loss
 
     def losses(self, factors: list[Tensor] | None = None) -> Tensor:
         """The same, with the loss as a tensor."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(factors)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.update()
         return loss.detach()
 

@@ -109,7 +109,7 @@ def philox_mask(layer: md.Layer, shape: tuple[int, ...]) -> np.ndarray[Any, Any]
     n = int(np.prod(shape))
     words = np.random.Philox(key=key, counter=np.zeros(4, np.uint64)).random_raw(-(-n // 4))
     lanes = words.view("<u2")[:n].reshape(shape)
-    kept: np.ndarray[Any, Any] = lanes >= round(layer.drop_prob * 2**16)  # type: ignore[attr-defined]
+    kept: np.ndarray[Any, Any] = lanes >= round(layer.drop_prob * 2**16)
     return kept
 
 
