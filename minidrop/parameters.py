@@ -267,17 +267,18 @@ def state_dict(parameters: Mapping[str, Parameter]) -> dict[str, np.ndarray[Any,
 def load_state_dict(parameters: Mapping[str, Parameter], state: Mapping[str, Any]) -> None:
     """Copy values from `state`, whose names, shapes and dtypes must be exactly those of `parameters`.
 
-    Nothing is changed unless everything fits. PyTorch tensors on the CPU are taken as they are.
+    Nothing is changed unless everything fits. The values are arrays of the host; PyTorch tensors on the CPU
+    are taken too, those of `state_dict()` and, without their gradients, those of `named_parameters()`.
 
     Raises:
-        ArrayError: naming the first difference.
+        ArrayError: naming the first difference, or a value that is no array of the host.
     """
     missing, foreign = [n for n in parameters if n not in state], [n for n in state if n not in parameters]
     if missing or foreign:
         differences = (("missing", missing), ("unexpected", foreign))
         what = "; ".join(f"{word} {', '.join(names)}" for word, names in differences if names)
         raise ArrayError(f"the weights are of another architecture: {what}")
-    arrays = {name: np.asarray(state[name]) for name in parameters}
+    arrays = {name: _host_array(name, state[name]) for name in parameters}
     for name, parameter in parameters.items():
         array = arrays[name]
         if array.shape != parameter.shape or array.dtype != parameter.dtype:
@@ -287,3 +288,11 @@ def load_state_dict(parameters: Mapping[str, Parameter], state: Mapping[str, Any
             )
     for name, parameter in parameters.items():
         parameter.value = parameter.backend.asarray(arrays[name])
+
+
+def _host_array(name: str, value: Any) -> np.ndarray[Any, Any]:
+    """The value of that name as a NumPy array, which PyTorch refuses to make of what it differentiates."""
+    try:
+        return np.asarray(value.detach() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArrayError(f"{name} is no array of the host: {error}") from None

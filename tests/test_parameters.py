@@ -269,19 +269,33 @@ def twins():
     return torch, ours, theirs
 
 
-@pytest.mark.parametrize("direction", ["to torch", "from torch"])
+@pytest.mark.parametrize("direction", ["to torch", "from torch", "from torch's parameters"])
 def test_weights_go_to_pytorch_and_back_by_name(direction):
     torch, ours, theirs = twins()
     assert list(ours.state_dict()) == list(theirs.state_dict())
     x = np.random.default_rng(0).normal(size=(9, 5)).astype("float32")
     with torch.no_grad():
         assert not np.allclose(ours.forward(x), theirs(torch.from_numpy(x)).numpy(), rtol=0.01)
-        if direction == "to torch":
-            theirs.load_state_dict({name: torch.from_numpy(w) for name, w in ours.state_dict().items()})
-        else:
-            ours.load_state_dict(theirs.state_dict())
+    if direction == "to torch":
+        theirs.load_state_dict({name: torch.from_numpy(w) for name, w in ours.state_dict().items()})
+    elif direction == "from torch":
+        ours.load_state_dict(theirs.state_dict())
+    else:  # which require gradients
+        ours.load_state_dict(dict(theirs.named_parameters()))
+    with torch.no_grad():
         expected = theirs(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(ours.forward(x), expected, rtol=FLOAT32_ROUNDING)
+
+
+@pytest.mark.parametrize("change", [{"device": "meta"}, {"dtype": "bfloat16"}], ids=str)
+def test_tensors_that_are_no_arrays_of_the_host_are_refused(change):
+    torch, ours, theirs = twins()
+    before = ours.parameters().flat_values.copy()
+    where = {name: getattr(torch, value, value) for name, value in change.items()}
+    state = {**theirs.state_dict(), "4.bias": torch.zeros(4, **where)}
+    with pytest.raises(ArrayError, match=r"^4\.bias is no array of the host: "):
+        ours.load_state_dict(state)
+    np.testing.assert_array_equal(ours.parameters().flat_values, before)
 
 
 def test_a_copied_model_is_a_model_of_its_own():
