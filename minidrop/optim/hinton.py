@@ -30,14 +30,15 @@ class SGDHinton(Momentum):
         parameters: what `model.parameters()` returns.
         lr: η; the paper's is 10, for logistic units (ReLU wants about 1).
         momentum: μ in [0, 1); the paper's goes from 0.5 to 0.99 over 500 epochs.
-        limit: the largest squared length of a hidden unit's incoming weights; 0 for none.
+        limit: the largest squared length of a hidden unit's incoming weights; 0 for none. Or see `MaxNorm`.
         squared: see `MaxNorm`.
         layers: see `MaxNorm`.
         slips: names from the table, or "published" for all of them.
         options: `Optimizer`'s.
 
     Raises:
-        ArgumentError: if a number is outside its range, or for an unknown slip.
+        ArgumentError: if a number is outside its range, for an unknown slip, or if `limit` names what is no
+            weight matrix.
 
     >>> import minidrop as md
     >>> model = md.Linear(1, 1, bias=False, init=md.Constant(1))
@@ -72,7 +73,9 @@ class SGDHinton(Momentum):
         if isinstance(limit, Mapping) or check_range("limit", limit, 0):
             squared = squared and "limit-norm" not in self.slips
             layers = "all" if "limit-output" in self.slips else layers
-            self.projections.append(MaxNorm(limit, squared=squared, layers=layers))
+            norm = MaxNorm(limit, squared=squared, layers=layers)
+            norm.lengths(parameters)  # a name of no matrix is refused here, not in the first step
+            self.projections.append(norm)
 
     def begin_step(self) -> None:
         """Keep the factors of the weights before the update, for the slip that uses them after it."""

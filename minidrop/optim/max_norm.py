@@ -21,7 +21,8 @@ class MaxNorm:
         layers: "hidden", all weight matrices but the last; or "all".
 
     Raises:
-        ArgumentError: if a limit is not positive, or names no weight matrix of the model.
+        ArgumentError: if a limit is not positive; and, once there is a model, from the optimizer or `apply`,
+            if it names what is no weight matrix.
 
     >>> import minidrop as md, numpy as np
     >>> model = md.Sequential(md.Linear(2, 1, init=md.Constant(3)))

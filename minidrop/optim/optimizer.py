@@ -42,7 +42,8 @@ class Optimizer:
         projections: applied to the parameters after each update, in this order.
 
     Raises:
-        ArgumentError: if a number is outside its range, or a pattern matches no parameter.
+        ArgumentError: if a number is outside its range, a pattern matches no parameter, or max-norm names
+            what is no weight matrix.
     """
 
     #: the names of the slots: flat arrays that remember one number for each parameter element
@@ -79,6 +80,9 @@ class Optimizer:
         self._known_pieces: dict[tuple[int, int, frozenset[str]], list[Piece]] = {}
         self._kernels = KernelStep(self)
         check_groups(parameters, self.groups)
+        for projection in self.projections:
+            if isinstance(projection, MaxNorm):
+                projection.lengths(parameters)  # a name of no matrix is refused here, not in the first step
 
     @property
     def lr(self) -> float:

@@ -176,6 +176,11 @@ def test_steps_are_counted(name):
     assert optimizer.steps == len(GRADIENTS)
 
 
+def test_max_norm_of_what_is_no_weight_matrix_is_refused_before_any_step():
+    with pytest.raises(ArgumentError, match=r"max-norm names 0\.bias; the weight matrices are 0\.weight"):
+        make("sgd", projections=[md.MaxNorm({"0.bias": 2.0})])
+
+
 def test_projections_come_after_the_update_in_their_order():
     seen = []
 

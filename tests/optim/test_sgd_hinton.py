@@ -212,6 +212,13 @@ def test_limits_that_are_none_are_refused(limit):
         md.SGDHinton(small_model().parameters(), limit=limit)
 
 
+@pytest.mark.parametrize("slips", [(), "published"])
+@pytest.mark.parametrize("name", ["0.bias", "3.weight", "*.weight"])
+def test_limits_for_what_is_no_weight_matrix_are_refused_before_any_step(name, slips):
+    with pytest.raises(ArgumentError, match=r"the weight matrices are 0\.weight, 1\.weight, 2\.weight"):
+        md.SGDHinton(small_model().parameters(), limit={"0.weight": 1.0, name: 2.0}, slips=slips)
+
+
 def test_limit_zero_is_none():
     assert md.SGDHinton(small_model().parameters(), limit=0).projections == []
     assert md.SGDHinton(small_model().parameters(), limit=0, slips="published").projections == []
