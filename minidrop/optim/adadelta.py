@@ -17,7 +17,8 @@ class Adadelta(Optimizer):
         parameters: what `model.parameters()` returns.
         lr: η, at least 0; the paper has none, which is 1.
         rho: ρ in [0, 1].
-        eps: ε, at least 0.
+        eps: ε, 1e-6 unless given; above 0: with 0 no weight ever moves, and one becomes NaN if its
+            gradient's square is exactly zero from the first step on.
         options: `Optimizer`'s.
 
     Raises:

@@ -17,7 +17,8 @@ class Adagrad(Optimizer):
         parameters: what `model.parameters()` returns.
         lr: η, at least 0.
         lr_decay: d, at least 0.
-        eps: ε, at least 0.
+        eps: ε, 1e-10 unless given; above 0 wherever a gradient's square may be exactly zero from the first
+            step on.
         options: `Optimizer`'s.
 
     Raises:

@@ -20,7 +20,8 @@ class NAdam(TwoMoments):
         parameters: what `model.parameters()` returns.
         lr: η, at least 0.
         beta1, beta2: β₁ and β₂ in [0, 1); 0.9 and 0.999 unless given.
-        eps: ε, at least 0; 1e-8 unless given.
+        eps: ε, 1e-8 unless given; above 0 wherever a gradient's square may be exactly zero from the first
+            step on.
         momentum_decay: ψ, at least 0.
         options: `Optimizer`'s.
 

@@ -19,7 +19,8 @@ class RMSprop(MomentumMixin, Optimizer):
         parameters: what `model.parameters()` returns.
         lr: η, at least 0.
         alpha: α in [0, 1].
-        eps: ε, at least 0.
+        eps: ε, 1e-8 unless given; above 0 wherever a gradient's square may be exactly zero from the first
+            step on, and with centered=True also wherever a gradient may stay the same.
         momentum: μ in [0, 1); 0 makes v the present step alone.
         centered: whether the mean is taken out of the second moment.
         options: `Optimizer`'s.
