@@ -61,11 +61,19 @@ def fit(
         reporter: is told of progress.
 
     Raises:
-        ArgumentError: if one of these is not what it should be, or it resumes without a checkpoint.
+        ArgumentError: if the step, batches or a schedule are of another kind, a count is below 1, the run has
+            more epochs already, or it resumes without a checkpoint.
         DivergenceError: naming epoch and step, when the loss is no longer finite or above 1e4; the last
             checkpoint stays as it was.
         Interrupted: after a signal, once the run is saved.
         CheckpointError: if a checkpoint cannot be written, or cannot be resumed from.
+
+    >>> import minidrop as md
+    >>> model, train = md.Linear(64, 10), md.data.Batches(md.data.load("digits").train, 500)
+    >>> step = md.TrainStep(model, md.SoftmaxCrossEntropy(), md.SGD(model.parameters()))
+    >>> state = md.fit(step, train, epochs=3, schedules={"lr": md.schedules.exponential(0.01, 0.5)})
+    >>> state.epoch, step.optimizer.steps, step.optimizer.lr  # 3 batches an epoch; 0.01 / 2²
+    (3, 9, 0.0025)
     """
     one = Replica(step, train, validation, test, schedules or {}, checkpoint, config, on_save)
     options: dict[str, Any] = {"checkpoint_every": checkpoint_every, "resume": resume, "reporter": reporter}
@@ -96,7 +104,7 @@ def fit_replicas(
         reporter: is told the mean over the runs, see `mean_row`.
 
     Raises:
-        ArgumentError: if two runs share a model or a checkpoint, and as `fit`.
+        ArgumentError: see `fit`; also if there is no replica, or two share a model or a checkpoint.
         DivergenceError: see `fit`; if one run diverges, all stop.
         Interrupted: see `fit`.
         CheckpointError: see `fit`.

@@ -150,7 +150,23 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(model: Layer, batches: Batches) -> Evaluation:
-    """The mean cross-entropy and the errors of `model`, without randomness, on all of `batches`."""
+    """The mean cross-entropy and the errors of `model`, without randomness, on all of `batches`.
+
+    Args:
+        model: turns inputs (B, features) into logits (B, classes); train or eval, it is left as it was.
+        batches: examples and labels; those that they drop are not counted.
+
+    Raises:
+        ArgumentError: if the model or the batches are of another type.
+        ArrayError: if the inputs do not fit the model, or a label is none of its classes.
+
+    >>> import minidrop as md
+    >>> guess = md.Linear(64, 10, init=md.Constant(0), bias_init=md.Constant(0))
+    >>> result = md.evaluate(guess, md.data.Batches(md.data.load("digits").test, 100))
+    >>> round(result.loss, 4), result.size  # ln 10
+    (2.3026, 360)
+    """
+    check_type("the model", model, Layer, "md.Sequential(...)")
     check_type("what a model is evaluated on", batches, Batches, "md.data.Batches(dataset.test, 1000)")
     loss = SoftmaxCrossEntropy("sum", backend=model.backend)
     total, errors, size = 0.0, 0, 0

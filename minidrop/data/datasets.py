@@ -13,7 +13,7 @@ import numpy as np
 
 from minidrop.backends import Array, Backend
 from minidrop.data.layout import FOLDERS, IMAGE_SHAPE, raw_folder, read_split
-from minidrop.errors import ArgumentError, DataError, check_choice, check_count, check_range
+from minidrop.errors import ArgumentError, DataError, check_choice, check_count, check_range, check_type
 from minidrop.streams import Purpose, Stream, check_seed
 
 #: the names that `load` knows
@@ -115,6 +115,12 @@ class Dataset:
     Raises:
         DataError: naming the split, if an example does not fit `shape` or a label `classes`.
         ArgumentError: if classes, maximum or shape cannot be used.
+
+    >>> import numpy as np
+    >>> from minidrop.data import Dataset, Examples
+    >>> stripes = Examples(np.array([[9, 9, 0, 0], [9, 0, 9, 0]], np.uint8), labels=np.array([0, 1]))
+    >>> Dataset("stripes", train=stripes, test=stripes, classes=2, maximum=9, shape=(2, 2)).features
+    4
     """
 
     name: str
@@ -127,6 +133,7 @@ class Dataset:
     def __post_init__(self) -> None:
         check_count("classes", self.classes, minimum=2)
         _check_maximum(self.maximum)
+        check_type("shape", self.shape, Sequence, "(28, 28)")
         for n in self.shape:
             check_count("a size in shape", n)
         for split, examples in (("train", self.train), ("test", self.test)):

@@ -143,6 +143,7 @@ def test_examples_of_another_size_are_named(which):
         ("maximum", np.nan),
         ("shape", (4, 0)),
         ("shape", (4, 1.0)),
+        ("shape", 4),
     ],
 )
 def test_a_dataset_refuses_impossible_facts(name, value):

@@ -109,6 +109,7 @@ def test_integer_logits():
         (lambda: md.Linear(2, 2, init="normal"), "an initializer is an object such as Normal"),
         (lambda: md.DropConnect(2, 2, activation="relu"), "the activation is a layer such as ReLU"),
         (lambda: md.data.Batches(np.ones((3, 2)), 1), "Batches takes Examples"),
+        (lambda: md.evaluate(md.Linear, None), r"the model must be of type Layer, such as md\.Sequential"),
         (lambda: md.data.Batches(md.data.load("digits").test, 9, scaling=md.Scaling(0)), "must be above 0"),
         (lambda: md.data.Batches(md.data.load("digits").test, 9, scaling=1 / 16), "be of type Scaling"),
     ],
