@@ -26,7 +26,27 @@ DIVERGED = 1e4
 
 @dataclass(frozen=True)
 class Replica:
-    """One of the runs that `fit_replicas` trains at once: what `fit` is told of a run, and its name."""
+    """One of the runs that `fit_replicas` trains at once: what `fit` is told of a run, and its name.
+
+    Args:
+        step: the model with its loss and optimizer; no other replica's.
+        train: what to learn from.
+        validation: what to choose the best epoch by; None for the last epoch.
+        test: what to report beside it.
+        schedules: attributes of the optimizer as functions of the epoch.
+        checkpoint: the file to save to, no other replica's; None for none.
+        config: what else to write into the checkpoint.
+        on_save: is called with the state after each checkpoint, and when one is resumed from.
+        name: what messages call the run.
+
+    `fit_replicas` looks at all this, and raises what `fit` would.
+
+    >>> import minidrop as md
+    >>> model, train = md.Linear(64, 10), md.data.Batches(md.data.load("digits").train, 500)
+    >>> step = md.TrainStep(model, md.SoftmaxCrossEntropy(), md.SGD(model.parameters(), lr=0.01))
+    >>> md.fit_replicas([md.Replica(step, train, name="seed 0")], epochs=2)[0].best_epoch
+    2
+    """
 
     step: TrainStep
     train: Batches

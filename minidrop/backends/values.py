@@ -10,7 +10,16 @@ Array: TypeAlias = Any
 
 
 class Scaling(NamedTuple):
-    """How stored pixels become a network's inputs: x = (pixel / divisor - mean) / std."""
+    """How stored pixels become a network's inputs: x = (pixel / divisor - mean) / std.
+
+    `Batches` refuses a divisor or std that is not above 0, and what is no number, with an ArgumentError.
+
+    >>> import minidrop as md, numpy as np
+    >>> pixels = md.data.Examples(np.array([[0, 255]], np.uint8), labels=np.array([3]))
+    >>> batches = md.data.Batches(pixels, 1, scaling=md.Scaling(255, mean=0.5, std=0.25))
+    >>> [x.tolist() for x, labels in batches.epoch(0)]
+    [[[-2.0, 2.0]]]
+    """
 
     divisor: float = 1.0
     mean: float = 0.0

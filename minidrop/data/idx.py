@@ -43,6 +43,13 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
 
     Raises:
         DataError: naming the file, if it cannot be read, is damaged or is not an IDX file.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "labels")
+    ...     size = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))  # uint8, one axis, of size 3
+    ...     read_idx(path)
+    array([7, 2, 1], dtype=uint8)
     """
     path = Path(path)
     try:

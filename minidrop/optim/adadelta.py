@@ -23,6 +23,13 @@ class Adadelta(Optimizer):
 
     Raises:
         ArgumentError: if a number is outside its range.
+
+    >>> import minidrop as md
+    >>> model = md.Linear(1, 1, bias=False, init=md.Constant(1), dtype="float64")
+    >>> model.weight.grad[...] = 123.0
+    >>> md.Adadelta(model.parameters(), rho=0.75, eps=0.01).step()  # begins with √(ε / (1 - ρ)) = 0.2
+    >>> model.weight.value.round(6)
+    array([[0.8]])
     """
 
     slots = ("squares", "squared_steps")

@@ -23,6 +23,13 @@ class Adagrad(Optimizer):
 
     Raises:
         ArgumentError: if a number is outside its range.
+
+    >>> import minidrop as md
+    >>> model = md.Linear(3, 1, bias=False, init=md.Constant(1), dtype="float64")
+    >>> model.weight.grad[...] = 0.01, 1.0, -100.0
+    >>> md.Adagrad(model.parameters(), lr=0.1).step()  # the first step is η, whatever the gradient's size
+    >>> model.weight.value.round(6)
+    array([[0.9, 0.9, 1.1]])
     """
 
     slots = ("squares",)

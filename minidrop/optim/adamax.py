@@ -21,6 +21,13 @@ class Adamax(TwoMoments):
 
     Raises:
         ArgumentError: if a number is outside its range.
+
+    >>> import minidrop as md
+    >>> model = md.Linear(3, 1, bias=False, init=md.Constant(1), dtype="float64")
+    >>> model.weight.grad[...] = 123.0, 0.0, -0.5
+    >>> md.Adamax(model.parameters(), lr=0.1).step()  # the first step is η; without a gradient there is none
+    >>> model.weight.value.round(6)
+    array([[0.9, 1. , 1.1]])
     """
 
     slots = ("first_moment", "infinity_norm")

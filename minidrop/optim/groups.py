@@ -17,6 +17,16 @@ class Group:
     Args:
         lr_scale: the learning rate of these parameters as a multiple of the optimizer's.
         weight_decay: their weight decay; the optimizer's if None.
+
+    The optimizer that is given it refuses numbers below 0 with an ArgumentError.
+
+    >>> import minidrop as md
+    >>> model = md.Linear(1, 1, init=md.Constant(1), bias_init=md.Constant(1), dtype="float64")
+    >>> groups = {"bias": md.Group(lr_scale=0.5, weight_decay=0)}
+    >>> model.parameters().flat_gradients[...] = 1
+    >>> md.SGD(model.parameters(), lr=0.1, weight_decay=1, groups=groups).step()
+    >>> model.parameters().flat_values  # 1 - 0.1 (1 + 1), and of the bias 1 - 0.05
+    array([0.8 , 0.95])
     """
 
     lr_scale: float = 1.0

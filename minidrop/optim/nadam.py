@@ -27,6 +27,13 @@ class NAdam(TwoMoments):
 
     Raises:
         ArgumentError: if a number is outside its range.
+
+    >>> import minidrop as md
+    >>> model = md.Linear(1, 1, bias=False, init=md.Constant(1), dtype="float64")
+    >>> model.weight.grad[...] = 123.0  # with μ = β₁ / 2 = 1/3 the first step is η (1 + ⅓ ⅓ / (1 - ⅓ ⅓))
+    >>> md.NAdam(model.parameters(), lr=0.08, beta1=2 / 3, momentum_decay=0).step()
+    >>> model.weight.value.round(6)
+    array([[0.91]])
     """
 
     def __init__(

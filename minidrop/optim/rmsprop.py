@@ -27,6 +27,13 @@ class RMSprop(MomentumMixin, Optimizer):
 
     Raises:
         ArgumentError: if a number is outside its range.
+
+    >>> import minidrop as md
+    >>> model = md.Linear(1, 1, bias=False, init=md.Constant(1), dtype="float64")
+    >>> model.weight.grad[...] = 123.0
+    >>> md.RMSprop(model.parameters(), lr=0.01).step()  # the first step is η / √(1 - α), here 10 η
+    >>> model.weight.value.round(6)
+    array([[0.9]])
     """
 
     slots: tuple[str, ...] = ("squares", "velocity")
