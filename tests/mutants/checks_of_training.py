@@ -17,7 +17,9 @@ import test_operations
 import test_optimizer_base
 import test_optimizer_resume
 import test_paper_mode
+import test_parameters
 import test_permuted_units
+import test_probes
 import test_replicas
 import test_schedules
 import test_sgd_hinton
@@ -233,6 +235,18 @@ add("pieces of an epoch", test_batches.test_an_epoch_is_the_permutation_of_its_s
 add("the last batch", test_batches.test_the_last_batch_is_kept_or_dropped, drop_last=False, sizes=[4, 4, 3])
 add("inputs and labels", test_batches.test_inputs_go_with_their_labels_and_are_scaled)
 add("evaluation", test_training.test_evaluation_is_without_randomness_and_independent_of_the_batch_size)
+add(
+    "modes and steps",
+    test_probes.test_each_layer_keeps_its_own_mode_and_its_place_in_its_stream,
+    training=True,
+)
+add("one name", test_parameters.test_a_parameter_has_one_name)
+add(
+    "another order",
+    test_fitting.test_resume_refuses_another_order_of_the_examples,
+    change={"seed": 1},
+    says="has seed of the order 0",
+)
 add("errors", test_training.test_evaluation_counts_by_the_largest_logit)
 add("history", test_fitting.test_history_has_one_row_an_epoch_with_the_values_in_force)
 add("train loss", test_fitting.test_train_loss_is_the_mean_over_examples_not_over_batches)

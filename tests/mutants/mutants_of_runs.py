@@ -6,6 +6,7 @@ BATCHES = "minidrop.data.batches:Batches."
 NUMPY = "minidrop.backends.numpy_backend:NumpyBackend."
 RUN = "minidrop.single_run:SingleRun."
 EVALUATE = "minidrop.training:evaluate"
+BEHAVING = "minidrop.layers.stochastic:behaving"
 CHECKPOINT = "minidrop.checkpoint:"
 INITIALIZERS = "minidrop.initializers:"
 BUILDING = "minidrop.building:"
@@ -58,8 +59,30 @@ RUN_MUTANTS = [
         "pass",
         "mode before a step",
     ),
-    bug("evaluation stays in training", EVALUATE, "model.eval()", "pass", "evaluation"),
-    bug("the model is left in evaluation", EVALUATE, "model.train(training)", "pass", "evaluation"),
+    bug("evaluation stays in training", BEHAVING, "model.train(training)", "pass", "evaluation"),
+    bug("the model is left in evaluation", BEHAVING, "layer.training = was", "pass", "evaluation"),
+    bug("a probe's masks are used up", BEHAVING, "leaf.set_step(step)", "pass", "modes and steps"),
+    bug(
+        "one mode for all layers",
+        BEHAVING,
+        "layer.training = was",
+        "layer.training = flags[0][1]",
+        "modes and steps",
+    ),
+    bug(
+        "tied weights",
+        "minidrop.parameters:ParameterArena.__init__",
+        "names.setdefault(id(parameter), name)",
+        "name",
+        "one name",
+    ),
+    bug(
+        "other batches go on",
+        CHECKPOINT + "load_checkpoint",
+        "(order or {}).items()",
+        "()",
+        "another order",
+    ),
     bug(
         "the mean of batches for that of examples",
         EVALUATE,
@@ -161,7 +184,13 @@ RUN_MUTANTS = [
         "batches.epoch(epoch, 0)",
         "interruption after batch 11",
     ),
-    bug("a resumed run starts anew", RUN + "load", "self.state, best, _ =", "_, best, _ =", "more epochs"),
+    bug(
+        "a resumed run starts anew",
+        RUN + "load",
+        "self.state, self.best = state,",
+        "self.best =",
+        "more epochs",
+    ),
     bug(
         "a checkpoint forgets a slot",
         CHECKPOINT + "load_checkpoint",
