@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-import minidrop as md
 from benchmarks.figures import COLOURS
 from benchmarks.harness import Case, Contestant, ratio, typical
 from benchmarks.results import Benchmark
 from minidrop.backends import get_backend
+from minidrop.experiments.batch_passes import passes
 
 INPUTS, UNITS = 1000, 1500
 #: what document 002 prints for its 2500 examples, by library
@@ -80,38 +80,13 @@ def on_host(array: Any) -> Any:
 def by_arrays(backend: str, batch: int) -> dict[str, Work]:
     """Every pass in NumPy or CuPy."""
     back = get_backend(backend)
-    xp = back.xp
-    x, w, dy = map(back.asarray, given(batch))
-    layer = md.Linear(INPUTS, UNITS, bias=False, backend=back)
-    layer.weight.value = w
-    layer.reuse_buffers(True)
-    layer.forward(x)  # the backward pass needs what it saves
-    y, dx = xp.empty((batch, UNITS), xp.float32), xp.empty((batch, INPUTS), xp.float32)
-    dw, product = xp.empty_like(w), xp.empty_like(w)
-
-    def forward_batch() -> Results:
-        return (layer.forward(x),)
-
-    def forward_loop() -> Results:
-        for k in range(batch):
-            xp.matmul(w, x[k], out=y[k])
-        return (y,)
-
-    def backward_batch() -> Results:
-        dx = layer.backward(dy)
-        return layer.weight.grad, dx
-
-    def backward_loop() -> Results:
-        dw.fill(0)
-        for k in range(batch):
-            xp.multiply(dy[k][:, None], x[k], out=product)
-            xp.add(dw, product, out=dw)
-            xp.matmul(dy[k], w, out=dx[k])
-        return dw, dx
-
-    synchronise = xp.cuda.Device().synchronize if backend == "cupy" else None
-    passes = (forward_batch, forward_loop, backward_batch, backward_loop)
-    return {run.__name__: Work(run, synchronise) for run in passes}
+    both = passes(back, *map(back.asarray, given(batch)))
+    synchronise = back.xp.cuda.Device().synchronize if backend == "cupy" else None
+    return {
+        f"{name}_{way}": Work(run, synchronise)
+        for name, runs in both.items()
+        for way, run in zip(("batch", "loop"), runs, strict=True)
+    }
 
 
 def by_torch(device: str, batch: int) -> dict[str, Work]:

@@ -4,16 +4,11 @@ The tensors are the weights under their own names, the optimizer's slots as `opt
 there was a validation set, the best weights so far as `best/NAME`. The header holds the numbers, under one
 key, since safetensors writes several in no fixed order. Random numbers need nothing: they are functions of
 (seed, layer, step). The format holds data only, no code.
-
-A file is written beside its destination, flushed to the disk and renamed over it, so that a process that is
-killed at any moment leaves either the old file or the new one.
 """
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minidrop.errors import CheckpointError
+from minidrop.files import replacing
 from minidrop.optim import Optimizer
 from minidrop.parameters import ParameterArena
 
@@ -41,31 +37,6 @@ class TrainingState:
     best_epoch: int = 0  #: the epoch with the fewest validation errors, 0 before there is one
     #: what makes the batches of an epoch, see `Batches.recipe`: the run goes on with the same alone
     order: dict[str, int | bool] = field(default_factory=dict)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write a whole new file at `path`, or nothing: yields a temporary name, renamed over `path` at the end.
-
-    Raises:
-        CheckpointError: if the folder cannot be written to, or the disk is full.
-    """
-    temporary = path.with_name(f"{path.name}.part")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def save_checkpoint(

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minidrop.checkpoint import Row, replacing
+from minidrop.checkpoint import Row
+from minidrop.files import replacing
 
 #: colour-blind safe (Okabe & Ito 2008)
 COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#D55E00", "other": "#009E73"}

@@ -11,9 +11,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from minidrop.checkpoint import Row, replacing
+from minidrop.checkpoint import Row
 from minidrop.config import TrainConfig, from_dict, read_config
 from minidrop.errors import CheckpointError
+from minidrop.files import write_text
 from minidrop.versions import versions
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -109,14 +110,12 @@ def write_history(path: Path, history: Sequence[Row]) -> None:
     writer = csv.DictWriter(text, history[0].keys(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
-    with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_text(path, text.getvalue())
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write keys and values to a JSON file."""
-    with replacing(path) as temporary:
-        temporary.write_text(_json(values), encoding="utf-8")
+    write_text(path, _json(values))
 
 
 def _json(values: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidrop.checkpoint import replacing
+from minidrop.files import replacing
 from minidrop.plots import COLOURS
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from rich.console import Console
 from rich.progress import track
 
 from minidrop.backends import get_backend
-from minidrop.checkpoint import replacing
 from minidrop.data import Dataset, load
 from minidrop.errors import check_count
+from minidrop.files import write_text
 from minidrop.optim import OPTIMIZERS
 from minidrop.specs import parse
 from reference import tolerances as tol
@@ -139,8 +139,7 @@ def run_all(options: Namespace) -> int:
         return 2
     about = {"backend": options.backend, "seed": options.seed, "steps": options.steps}
     text = to_json(rows, **about)
-    with replacing(out / "results.json") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(out / "results.json", text + "\n")
     if options.json:
         print(text)
     else:

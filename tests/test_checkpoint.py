@@ -15,11 +15,11 @@ from minidrop.checkpoint import (
     TrainingState,
     load_checkpoint,
     load_weights,
-    replacing,
     save_checkpoint,
     save_weights,
 )
 from minidrop.errors import CheckpointError
+from minidrop.files import replacing
 
 
 def build(sizes=(5, 4, 3), dtype="float32", seed=0):

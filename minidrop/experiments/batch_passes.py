@@ -45,22 +45,35 @@ def ways(
     >>> [a.shape for a in one()], [a.shape for a in loop()], terms
     ([(2, 3), (5, 3)], [(2, 3), (5, 3)], (5, 2))
     """
-    xp = backend.xp
     draw = Stream(0, Purpose.NOISE).generator(0).standard_normal
     shapes = ((batch, inputs), (units, inputs), (batch, units))
     x, w, dy = (backend.asarray(draw(shape, np.float32)) for shape in shapes)
+    both = passes(backend, x, w, dy)
+    return {
+        "forward": (*both["forward"], (inputs,), (abs(x) @ abs(w).T,)),
+        "backward": (*both["backward"], (batch, units), (abs(dy).T @ abs(x), abs(dy) @ abs(w))),
+    }
+
+
+def passes(backend: Backend, x: Array, w: Array, dy: Array) -> dict[str, tuple[Way, Way]]:
+    """By pass: one product for the batch, and a loop over its examples, in buffers that each call uses again.
+
+    forward     y = x Wᵀ                  y_k = W x_k
+    backward    dW = dyᵀ x, dx = dy W     dW = Σ_k dy_k x_kᵀ, dx_k = Wᵀ dy_k
+    """
+    xp, (units, inputs) = backend.xp, w.shape
     layer = Linear(inputs, units, bias=False, backend=backend)
     layer.weight.value = w
     layer.reuse_buffers(True)
     layer.forward(x)  # the backward pass needs what it saves
-    y, dx = xp.empty((batch, units), xp.float32), xp.empty((batch, inputs), xp.float32)
+    y, dx = xp.empty_like(dy), xp.empty_like(x)
     dw, product = xp.empty_like(w), xp.empty_like(w)
 
     def forward() -> tuple[Array, ...]:
         return (layer.forward(x),)
 
     def forward_loop() -> tuple[Array, ...]:
-        for k in range(batch):
+        for k in range(len(x)):
             xp.matmul(w, x[k], out=y[k])
         return (y,)
 
@@ -70,16 +83,13 @@ def ways(
 
     def backward_loop() -> tuple[Array, ...]:
         dw.fill(0)
-        for k in range(batch):
+        for k in range(len(x)):
             xp.multiply(dy[k][:, None], x[k], out=product)
             xp.add(dw, product, out=dw)
             xp.matmul(dy[k], w, out=dx[k])
         return dw, dx
 
-    return {
-        "forward": (forward, forward_loop, (inputs,), (abs(x) @ abs(w).T,)),
-        "backward": (backward, backward_loop, (batch, units), (abs(dy).T @ abs(x), abs(dy) @ abs(w))),
-    }
+    return {"forward": (forward, forward_loop), "backward": (backward, backward_loop)}
 
 
 def rounding_apart(one: Array, other: Array, terms: int, sizes: Array) -> float:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from minidrop.backends import get_backend
-from minidrop.checkpoint import replacing
 from minidrop.errors import ExperimentError
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan
 from minidrop.experiments.report import render
 from minidrop.experiments.runner import Told, check_pattern, check_plan, finished, run_jobs
 from minidrop.experiments.verdicts import DIFFERS, Quantity
+from minidrop.files import replacing, write_text
 from minidrop.run_folder import claimed
 from minidrop.versions import versions
 
@@ -92,11 +92,11 @@ def reproduce(
             "versions": versions(),
         }
         state = {"failed": failed, "missing": missing, "jobs": records}
-        _write(folder / "results.json", json_text(about | said(findings) | state))
-        _write(folder / "quantities.csv", _csv(_HEADER, map(_row, findings.quantities)))
+        write_text(folder / "results.json", json_text(about | said(findings) | state))
+        write_text(folder / "quantities.csv", _csv(_HEADER, map(_row, findings.quantities)))
         for i, table in enumerate(findings.tables, start=1):
-            _write(folder / f"table-{i}.csv", _csv(table.columns, table.rows))
-        _write(folder / "report.html", render(outcome, about, files))
+            write_text(folder / f"table-{i}.csv", _csv(table.columns, table.rows))
+        write_text(folder / "report.html", render(outcome, about, files))
     return outcome
 
 
@@ -215,8 +215,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -26,11 +26,11 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from minidrop.backends import get_backend
-from minidrop.checkpoint import replacing
 from minidrop.config import TrainConfig
 from minidrop.data import load
 from minidrop.errors import ArgumentError, CheckpointError, Interrupted, check_count
 from minidrop.experiments.experiment import Experiment, Job, Plan, Result
+from minidrop.files import write_text
 from minidrop.run_folder import claimed
 from minidrop.versions import commit, in_short
 
@@ -226,5 +226,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(values, indent=2) + "\n")
