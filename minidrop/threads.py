@@ -48,6 +48,15 @@ def available() -> int:
     return min((int(library.get_num_threads()) for library in _controllers()), default=1)
 
 
+def _set_threads(library: Any, threads: int) -> None:
+    """Let `library` use `threads` threads, whichever thread says so."""
+    # from the first thread that sets OpenBLAS's number until that ends, threadpoolctl 3.8 ignores all others
+    release = getattr(library, "clear_controlling_thread", lambda force=False: None)
+    release(force=True)
+    library.set_num_threads(threads)
+    release()
+
+
 def limit(threads: int) -> None:
     """Let matrix products, and the steps shared out with them, use `threads` threads from now on.
 
@@ -56,21 +65,21 @@ def limit(threads: int) -> None:
     """
     check_count("threads", threads)
     for library in _controllers():
-        library.set_num_threads(threads)
+        _set_threads(library, threads)
 
 
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
     """Let steps use `threads` threads inside a `with` block; 0 changes nothing."""
-    controllers = _controllers()
-    before = [controller.get_num_threads() for controller in controllers]
+    libraries = _controllers()
+    before = [library.get_num_threads() for library in libraries]
     if threads:
         limit(threads)
     try:
         yield
     finally:
-        for controller, number in zip(controllers, before, strict=True):
-            controller.set_num_threads(number)
+        for library, number in zip(libraries, before, strict=True):
+            _set_threads(library, number)
 
 
 def span(n: int, share: int, shares: int, multiple: int = 1) -> slice:

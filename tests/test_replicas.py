@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -156,6 +157,14 @@ def test_a_replica_that_catches_up_alone_has_one_thread_too(two_threads, tmp_pat
     late[1] = asking(lambda: found.append(threads.available()), 1)
     md.fit_replicas(late, 1, resume=True)
     assert found == [1]
+
+
+def test_replicas_of_another_thread_than_the_main_one_have_one_thread_each_too(two_threads):
+    found = []
+    made = [asking(lambda: found.append(threads.available()), seed) for seed in (0, 1)]
+    with ThreadPoolExecutor(1) as other:
+        other.submit(md.fit_replicas, made, 1).result()
+    assert found == [1, 1]
 
 
 def test_an_error_in_one_replica_stops_all(two_threads):

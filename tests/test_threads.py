@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -111,6 +112,22 @@ def test_a_limit_for_a_while():
     with pytest.raises(StopError), threads.limited(1):
         raise StopError
     assert threads.available() == 3
+
+
+@needs_blas
+@pytest.mark.usefixtures("as_before")
+def test_any_thread_can_set_the_limit():
+    """Also while another that has set it is alive, by minidrop or not; it keeps no other from it itself."""
+    with threadpool_limits(3, "blas"), ThreadPoolExecutor(1) as other:
+        other.submit(threads.limit, 2).result()
+        assert numbers() == {2}
+        with threadpool_limits(5, "blas"):
+            assert numbers() == {5}
+        threads.limit(4)
+        inside = []
+        other.submit(threads.share_out, lambda share: inside.append(numbers()), 2).result()
+        assert inside == [{1}] * 2
+        assert numbers() == {4}
 
 
 @needs_blas

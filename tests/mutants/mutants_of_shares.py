@@ -202,15 +202,15 @@ SHARE_MUTANTS = [
     bug(
         "one thread for ever",
         THREADS + "limited",
-        "controller.set_num_threads(number)",
+        "_set_threads(library, number)",
         "pass",
         "threads after an error",
     ),
     bug(
         "one number of threads for all libraries",
         THREADS + "limited",
-        "set_num_threads(number)",
-        "set_num_threads(min(before))",
+        "_set_threads(library, number)",
+        "_set_threads(library, min(before))",
         "threads of two libraries",
     ),
     bug(
