@@ -3,6 +3,9 @@
 That number is the machine's, or what OMP_NUM_THREADS, OPENBLAS_NUM_THREADS, `threadpoolctl` or --threads make
 of it. While a job is shared out, each thread has the matrix products of its share to itself; outside of one
 they run on all threads again, as they do in any NumPy program.
+
+Any thread may set the number, and sets it for all: of trainings in several threads at once, only those of
+`fit_replicas` have the bits that each would have alone.
 """
 
 import os
@@ -154,8 +157,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads)
 
 
+@contextmanager
+def _alone() -> Iterator[int]:
+    """Keep matrix products on the thread that asks inside a `with` block; give how many threads there are."""
+    with _sharing:  # of two callers the second must not take the first's limit for the usual one
+        usual, interval = available(), sys.getswitchinterval()
+        with limited(1):
+            sys.setswitchinterval(_SWITCH)
+            try:
+                yield usual
+            finally:
+                sys.setswitchinterval(interval)
+
+
 def share_out(job: Job, shares: int) -> None:
     """Call job(0) ... job(shares - 1), each in a thread of its own with matrix products on that thread alone.
+
+    One share is no sharing: its matrix products run on all threads.
 
     Raises:
         Exception: what the first failing share raises, once all have ended.
@@ -163,10 +181,20 @@ def share_out(job: Job, shares: int) -> None:
     if shares == 1:
         job(0)
         return
-    with _sharing, limited(1):  # of two callers the second must not take the first's limit for the usual one
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH)
-        try:
-            _team.run(job, shares)
-        finally:
-            sys.setswitchinterval(before)
+    with _alone():
+        _team.run(job, shares)
+
+
+def side_by_side(job: Job, most: int) -> None:
+    """Call job(0), job(1), ..., one in each thread that there is, but at most `most` of them.
+
+    Matrix products are on the thread that asks alone, here also where there is only one job.
+
+    >>> side_by_side(print, 1)
+    0
+
+    Raises:
+        Exception: what the first failing job raises, once all have ended.
+    """
+    with _alone() as threads:
+        _team.run(job, min(most, threads))

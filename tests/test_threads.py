@@ -139,6 +139,15 @@ def test_one_share_has_all_threads():
     assert inside == [(0, threading.get_ident(), 3)]
 
 
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_side_by_side_there_is_a_job_for_each_thread_and_one_thread_for_each_job(libraries, most):
+    libraries.append(Library(3))
+    inside = []
+    NumpyBackend().side_by_side(lambda share: inside.append((share, libraries[0].number)), most)
+    assert sorted(inside) == [(share, 1) for share in range(min(most, 3))]
+    assert libraries[0].number == 3
+
+
 @pytest.mark.parametrize("failing", [0, 1])
 def test_all_threads_come_back_after_an_error(libraries, failing):
     libraries.append(Library(7))
@@ -172,7 +181,8 @@ def test_each_library_gets_its_own_number_back(libraries):
     assert [library.number for library in libraries] == [8, 4]
 
 
-def test_all_threads_come_back_after_two_callers_at_once(libraries):
+@pytest.mark.parametrize("call", ["share_out", "side_by_side"])
+def test_all_threads_come_back_after_two_callers_at_once(libraries, call):
     """The second one comes while the first is at work, and must not take its limit for the usual one."""
     libraries.append(Library(8))
     inside, first_is_back = [], threading.Event()
@@ -182,7 +192,7 @@ def test_all_threads_come_back_after_two_callers_at_once(libraries):
         inside.append(libraries[0].number)
 
     def second():
-        threads.share_out(look, 2)
+        getattr(NumpyBackend(), call)(look, 2)
 
     other = threading.Thread(target=second)
 
@@ -198,6 +208,30 @@ def test_all_threads_come_back_after_two_callers_at_once(libraries):
     other.join()
     assert inside == [1, 1]
     assert libraries[0].number == 8
+
+
+@needs_blas
+@pytest.mark.usefixtures("as_before")
+def test_a_job_that_comes_while_another_is_shared_out_waits_and_has_one_thread():
+    threads.limit(3)
+    inside, arrived, first_is_back = [], threading.Event(), threading.Event()
+
+    def look(share):
+        arrived.set()
+        first_is_back.wait(5)
+        inside.append(numbers())
+
+    with ThreadPoolExecutor(1) as other:
+
+        def first(share):
+            if share == 0:
+                other.submit(NumpyBackend().side_by_side, look, 1)
+                arrived.wait(0.2)
+
+        threads.share_out(first, 2)
+        first_is_back.set()
+    assert inside == [{1}]
+    assert numbers() == {3}
 
 
 ROWS, PRODUCTS = numpy_backend._ROWS_A_SHARE, NumpyBackend.products_a_share

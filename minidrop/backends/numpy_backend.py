@@ -11,7 +11,7 @@ from minidrop.backends.blas import add_product, axpby
 from minidrop.backends.values import Array, Draw, Scaling
 from minidrop.backends.workspace import Workspace
 from minidrop.streams import Stream, next_lanes
-from minidrop.threads import available, limited, share_out
+from minidrop.threads import available, share_out, side_by_side
 
 #: 64 K lanes are 128 KiB of words; a multiple of 4, so that pieces begin with a word
 _LANES_AT_ONCE = 64 * 1024
@@ -63,9 +63,7 @@ class NumpyBackend(Backend):
 
     def side_by_side(self, job: Callable[[int], object], most: int) -> None:
         """See `Backend.side_by_side`; products are on one thread each, also where there is only one job."""
-        shares = min(most, available())
-        with limited(1):
-            share_out(job, shares)
+        side_by_side(job, most)
 
     def add_product(self, alpha: float, a: Array, b: Array, beta: float, c: Array) -> bool:
         """See `Backend.add_product`; by the BLAS behind NumPy."""

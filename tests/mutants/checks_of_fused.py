@@ -179,5 +179,5 @@ add(
 add("threads of two libraries", with_libraries(test_threads.test_each_library_gets_its_own_number_back))
 add(
     "threads after two callers",
-    with_libraries(test_threads.test_all_threads_come_back_after_two_callers_at_once),
+    with_libraries(test_threads.test_all_threads_come_back_after_two_callers_at_once, call="side_by_side"),
 )

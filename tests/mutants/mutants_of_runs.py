@@ -157,8 +157,8 @@ RUN_MUTANTS = [
     bug(
         "a replica has all threads for its products",
         NUMPY + "side_by_side",
-        "with limited(1):",
-        "if True:",
+        "side_by_side(job, most)",
+        "share_out(job, most)",
         "threads of a late replica",
     ),
     bug(

@@ -194,7 +194,7 @@ SHARE_MUTANTS = [
     ),
     bug(
         "matrix products on all threads of all threads",
-        THREADS + "share_out",
+        THREADS + "_alone",
         "limited(1)",
         "limited(0)",
         "threads after an error",
@@ -215,9 +215,9 @@ SHARE_MUTANTS = [
     ),
     bug(
         "the first caller's limit for the usual one",
-        THREADS + "share_out",
-        "with _sharing, limited(1)",
-        "with limited(1)",
+        THREADS + "_alone",
+        "with _sharing:",
+        "if True:",
         "threads after two callers",
     ),
     bug(
