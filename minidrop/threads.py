@@ -74,10 +74,12 @@ def limit(threads: int) -> None:
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
     """Let steps use `threads` threads inside a `with` block; 0 changes nothing."""
+    if not threads:  # the number may be what another thread has set for a while, and is not to be put back
+        yield
+        return
     libraries = _controllers()
     before = [library.get_num_threads() for library in libraries]
-    if threads:
-        limit(threads)
+    limit(threads)
     try:
         yield
     finally:

@@ -234,6 +234,15 @@ def test_a_job_that_comes_while_another_is_shared_out_waits_and_has_one_thread()
     assert numbers() == {3}
 
 
+def test_without_a_limit_the_number_at_the_beginning_does_not_come_back(libraries):
+    """It may be that of another thread, whose shares have one thread each."""
+    libraries.append(Library(8))
+    unlimited = threads.limited(0)
+    threads.share_out(lambda share: share or unlimited.__enter__(), 2)
+    unlimited.__exit__(None, None, None)
+    assert libraries[0].number == 8
+
+
 ROWS, PRODUCTS = numpy_backend._ROWS_A_SHARE, NumpyBackend.products_a_share
 
 
