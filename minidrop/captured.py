@@ -111,7 +111,7 @@ class Recorder:
         optimizer, arena = self.optimizer, self.optimizer.parameters
         dropouts = [block.dropout for block in (self.input, *self.blocks) if block.dropout]
         return (
-            (optimizer.formula(), optimizer.weight_decay, dict(optimizer.groups)),
+            (optimizer.formula(), optimizer.weight_decay),
             [projection.lengths(arena) for projection in optimizer.projections],
             [(dropout.rate, dropout.mode, dropout.per, dropout.stream) for dropout in dropouts],
             [optimizer.rule(name) is None for name in arena],

@@ -1,6 +1,7 @@
 """What every optimizer does: walk the flat parameters in pieces, update, then project."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from minidrop.backends import Array, Formula
@@ -38,7 +39,7 @@ class Optimizer:
         lr: the learning rate, at least 0; may be set again at any time, as a schedule does.
         weight_decay: λ.
         groups: patterns of parameter names with what is different there, the first match counting:
-            {"*.bias": Group(weight_decay=0)}.
+            {"*.bias": Group(weight_decay=0)}. Set once, here.
         projections: applied to the parameters after each update, in this order.
 
     Raises:
@@ -75,14 +76,19 @@ class Optimizer:
         self.projections = list(projections)
         self.steps = 0
         self.state: dict[str, Array] = {name: parameters.new_slot() for name in self.slots}
-        self.groups = dict(groups or {})
+        self._groups = dict(groups or {})
         self._scratch = ThreadWorkspace(parameters.backend.xp)
         self._known_pieces: dict[tuple[int, int, frozenset[str]], list[Piece]] = {}
         self._kernels = KernelStep(self)
-        check_groups(parameters, self.groups)
+        check_groups(parameters, self._groups)
         for projection in self.projections:
             if isinstance(projection, MaxNorm):
                 projection.lengths(parameters)  # a name of no matrix is refused here, not in the first step
+
+    @property
+    def groups(self) -> Mapping[str, Group]:
+        """What is different for which parameters; a TypeError for who would change it."""
+        return MappingProxyType(self._groups)
 
     @property
     def lr(self) -> float:
@@ -155,12 +161,12 @@ class Optimizer:
 
     def rule(self, name: str) -> LinearRule | None:
         """The linear rule of a parameter in this step, if it has one; with weight decay it has none."""
-        group = group_of(name, self.groups)
+        group = group_of(name, self._groups)
         return None if self.decay_of(group) else self.linear_rule(self.lr * group.lr_scale)
 
     def coefficients(self, name: str) -> Any:
         """Where kernels find (factor, decay) of a parameter's `rule` in this step; None if there are none."""
-        return self._kernels.coefficients(group_of(name, self.groups).lr_scale)
+        return self._kernels.coefficients(group_of(name, self._groups).lr_scale)
 
     def formula(self) -> Formula | None:
         """What `update` computes, for backends with kernels; None for what they have no kernel for."""
@@ -214,7 +220,7 @@ class Optimizer:
         """The pieces of the arena that a share is."""
         key = share, shares, accumulated
         if key not in self._known_pieces:
-            self._known_pieces[key] = list(pieces(self.parameters, self.groups, *key))
+            self._known_pieces[key] = list(pieces(self.parameters, self._groups, *key))
         return self._known_pieces[key]
 
     # -- for checkpoints ---------------------------------------------------------------------------------

@@ -118,6 +118,19 @@ def test_a_pattern_that_matches_nothing_is_refused(pattern):
         md.SGD(small_model().parameters(), lr=1.0, groups={"*.bias": Group(), pattern: Group()})
 
 
+@pytest.mark.parametrize("groups", [{"0.weight": Group()}, None])
+def test_groups_are_set_once(groups):
+    """Neither by the optimizer's own mapping nor by the one that it was given: steps know them already."""
+    optimizer = md.SGD(small_model().parameters(), lr=1.0, groups=groups)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        optimizer.groups["0.weight"] = Group(lr_scale=0.0)
+    with pytest.raises(AttributeError, match="no setter"):
+        optimizer.groups = {"0.weight": Group(lr_scale=0.0)}
+    if groups:
+        groups["0.weight"] = Group(lr_scale=0.0)
+    assert dict(optimizer.groups) == ({"0.weight": Group()} if groups else {})
+
+
 # -- pieces ----------------------------------------------------------------------------------------------
 
 
