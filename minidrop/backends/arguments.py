@@ -44,7 +44,7 @@ def of_first_replica(array: Array | None, replicas: int) -> tuple[Array | None, 
 
 
 def kernels_take(*arrays: Array | None) -> bool:
-    """Whether these are real numbers in one piece."""
+    """Whether kernels, and loops of Numba, can take these: real numbers in one piece."""
     first = arrays[0]
     assert first is not None
     return first.dtype.char in "fd" and all(array is None or array.flags.c_contiguous for array in arrays)

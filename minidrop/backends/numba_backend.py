@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from minidrop.backends.arguments import kernels_take
 from minidrop.backends.numpy_backend import NumpyBackend
 from minidrop.backends.values import Array, Draw, Formula, Moving
 from minidrop.backends.workspace import ThreadWorkspace, Workspace
@@ -66,7 +67,7 @@ class NumbaBackend(NumpyBackend):
     ) -> None:
         """See `Backend.bias_relu_dropout`."""
         keep = None if keep is None else self.drawn(keep)
-        if not _flat(z, *(array for array in (bias, keep) if array is not None)):
+        if not kernels_take(z, bias, keep):
             super().bias_relu_dropout(z, bias, keep, scale, workspace)
             return
         if bias is None:
@@ -82,7 +83,7 @@ class NumbaBackend(NumpyBackend):
 
     def relu_dropout_backward(self, dy: Array, y: Array, scale: float, workspace: Workspace) -> None:
         """See `Backend.relu_dropout_backward`."""
-        if _flat(dy, y):
+        if kernels_take(dy, y):
             self._loops.relu_dropout_backward(dy.reshape(-1), y.reshape(-1), dy.dtype.type(scale))
         else:
             super().relu_dropout_backward(dy, y, scale, workspace)
@@ -91,7 +92,7 @@ class NumbaBackend(NumpyBackend):
         self, logits: Array, labels: Array, scale: float, gradient: Array, workspace: Workspace
     ) -> Array:
         """See `Backend.softmax_cross_entropy`."""
-        if not _flat(logits, gradient):
+        if not kernels_take(logits, gradient):
             return super().softmax_cross_entropy(logits, labels, scale, gradient, workspace)
         loss = self._loops.softmax_cross_entropy(logits, labels, logits.dtype.type(scale), gradient)
         return logits.dtype.type(loss)
@@ -105,7 +106,7 @@ class NumbaBackend(NumpyBackend):
 
     def limit_row_norms(self, matrix: Array, limit: float, workspace: Workspace) -> None:
         """See `Backend.limit_row_norms`."""
-        if _flat(matrix):
+        if kernels_take(matrix):
             self._updates.limit_row_norms(matrix, matrix.dtype.type(limit))
         else:
             super().limit_row_norms(matrix, limit, workspace)
@@ -145,8 +146,3 @@ class NumbaBackend(NumpyBackend):
         if rows is not None:
             count, limit = rows
             self._updates.limit_row_norms(w.reshape(count, -1), w.dtype.type(limit))
-
-
-def _flat(*arrays: Array) -> bool:
-    """Whether loops can take them: real numbers in one piece."""
-    return arrays[0].dtype.char in "fd" and all(array.flags.c_contiguous for array in arrays)
