@@ -19,7 +19,7 @@ import minidrop as md
 from benchmarks.figures import COLOURS
 from benchmarks.harness import Case, Contestant, typical
 from benchmarks.results import Benchmark
-from minidrop.backends import get_backend
+from minidrop import backends
 from minidrop.layers.stochastic import DropRate
 from minidrop.streams import Stream
 
@@ -46,13 +46,13 @@ class Draw:
 
 def keep_mask(shape: Sequence[int], drop: float) -> Draw:
     """minidrop's: 16 bits for each element, from Philox counters."""
-    backend, stream, rate = get_backend("numpy"), Stream(0), DropRate.of(drop)
+    backend, stream, rate = backends.get_backend("numpy"), Stream(0), DropRate.of(drop)
     mask, step = np.empty(shape, bool), 0
 
     def draw() -> Any:
         nonlocal step
         step += 1
-        return backend.keep_mask(stream, step, rate.threshold, mask)
+        return backend.keep_mask(backends.Draw(stream, step, rate.threshold, mask))
 
     return Draw(draw)
 

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.figures import ratios
 from benchmarks.harness import Case, Contestant
 from benchmarks.results import Benchmark
-from minidrop.backends import Backend, Scaling, Workspace, get_backend
+from minidrop.backends import Backend, Draw, Scaling, Workspace, get_backend
 from minidrop.streams import Stream
 
 
@@ -25,7 +25,7 @@ def arguments() -> dict[str, tuple[Any, ...]]:
     workspace = Workspace(np, reuse=True)
     batch, x = rng.permutation(60_000)[:100], np.empty((100, 784), np.float32)
     return {
-        "keep_mask": (Stream(0), 0, 32768, np.empty((100, 800), bool)),
+        "keep_mask": (Draw(Stream(0), 0, 32768, np.empty((100, 800), bool)),),
         "bias_relu_dropout": (hidden, bias, rng.random((100, 800)) < 0.5, 1.0, workspace),
         "relu_dropout_backward": (hidden.copy(), hidden, 1.0, workspace),
         "softmax_cross_entropy": (logits, rng.integers(0, 10, 100), 0.01, np.empty_like(logits), workspace),

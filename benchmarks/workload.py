@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import minidrop as md
-from minidrop.backends import get_backend
+from minidrop.backends import Draw, get_backend
 from minidrop.layers.stochastic import DropRate
 from minidrop.streams import Stream
 
@@ -93,7 +93,7 @@ class Workload:
         for i, drop in enumerate(self.drops):
             keep = np.empty((self.batch, self.sizes[i]), bool)
             stream, threshold = Stream(self.seed, index=_PLACE * i), DropRate.of(drop).threshold
-            found.append(get_backend("numpy").keep_mask(stream, step, threshold, keep))
+            found.append(get_backend("numpy").keep_mask(Draw(stream, step, threshold, keep)))
         return found
 
     def factors(self, step: int) -> list[Array]:

@@ -10,6 +10,7 @@ from training_helpers import INPUTS, LABELS, RNG, Shared, assert_same, build, sn
 
 import minidrop as md
 from minidrop import threads
+from minidrop.backends import Draw
 from minidrop.data import Batches, Examples
 from minidrop.errors import ArgumentError, MinidropError, UsageError
 from minidrop.training import Evaluation
@@ -44,7 +45,7 @@ def test_the_mask_of_step_t_is_that_of_the_optimizers_count():
     step(x, labels)
     dropout = step.model[3]
     expected = np.empty((8, 16), bool)
-    dropout.backend.keep_mask(dropout.stream, 1, dropout.rate.threshold, expected)
+    dropout.backend.keep_mask(Draw(dropout.stream, 1, dropout.rate.threshold, expected))
     np.testing.assert_array_equal(dropout.mask, expected)
 
 

@@ -76,7 +76,7 @@ class Backend(Arrays):
         """A mask that is there already, or one that is drawn now."""
         if not isinstance(keep, Draw):
             return keep
-        return self.keep_masks(keep) if keep.replicas else self.keep_mask(*keep[:-1])
+        return self.keep_masks(keep) if keep.replicas else self.keep_mask(keep)
 
     def uniform_mask(self, value: bool, shape: tuple[int, ...]) -> Array:
         """A mask of one value, as a view that takes no memory."""
@@ -86,28 +86,21 @@ class Backend(Arrays):
     def _booleans(self) -> list[Array]:
         return [self.xp.full((), value) for value in (False, True)]
 
-    def keep_mask(
-        self,
-        stream: Stream,
-        step: int,
-        threshold: int,
-        out: Array,
-        start: int = 0,
-        numbers: Array | None = None,
-    ) -> Array:
-        """Write into the boolean `out` which elements stay: keep = (lane >= threshold).
+    def keep_mask(self, draw: Draw) -> Array:
+        """Write into the boolean `draw.keep` which elements stay: keep = (lane >= threshold).
 
         Element i, in C order, looks at 16-bit lane start + i of (stream, step), so it is dropped with
         probability threshold / 65536 exactly.
         """
-        lanes = self.asarray(stream.lanes(out.size, step, start)).reshape(out.shape)
-        return self.xp.greater_equal(lanes, threshold, out=out)
+        stream, step, threshold, keep, start, *_ = draw
+        lanes = self.asarray(stream.lanes(keep.size, step, start)).reshape(keep.shape)
+        return self.xp.greater_equal(lanes, threshold, out=keep)
 
     def keep_masks(self, draw: Draw) -> Array:
         """Draw the masks of several replicas, (K, ...): that of replica k from the stream of seed + k."""
         for k, mask in enumerate(draw.keep):
             stream = replace(draw.stream, seed=draw.stream.seed + k)
-            self.keep_mask(stream, draw.step, draw.threshold, mask, draw.start, draw.numbers)
+            self.keep_mask(draw._replace(stream=stream, keep=mask, replicas=False))
         return draw.keep
 
     def bias_relu_dropout(

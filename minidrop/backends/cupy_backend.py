@@ -28,7 +28,6 @@ from minidrop.backends.tally import DeviceTally, Tally
 from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
-from minidrop.streams import Stream
 
 INSTALL = "pip install -c constraints.txt -e '.[cuda12]' for CUDA 12, '.[cuda13]' for CUDA 13"
 
@@ -115,27 +114,15 @@ class CupyBackend(Backend):
 
     # -- masks -------------------------------------------------------------------------------------------
 
-    def keep_mask(
-        self,
-        stream: Stream,
-        step: int,
-        threshold: int,
-        out: Array,
-        start: int = 0,
-        numbers: Array | None = None,
-    ) -> Array:
-        """See `Backend.keep_mask`; each thread computes one block of random words."""
-        return self._draw(Draw(stream, step, threshold, out, start, numbers), 1)
-
-    def keep_masks(self, draw: Draw) -> Array:
-        """See `Backend.keep_masks`."""
-        return self._draw(draw, len(draw.keep))
-
-    def _draw(self, draw: Draw, replicas: int) -> Array:
+    def keep_mask(self, draw: Draw) -> Array:
+        """See `Backend.keep_mask`; a thread for each block of random words, also of several replicas."""
+        replicas = len(draw.keep) if draw.replicas else 1
         n = draw.keep.size // replicas
         blocks = grid(-(-n // _LANES) + 1)
         self._launch("keep_mask", "float32", blocks, draw.keep, n, *drawing(draw), replicas=replicas)
         return draw.keep
+
+    keep_masks = keep_mask
 
     def bias_relu_dropout(
         self, z: Array, bias: Array | None, keep: Array | Draw | None, scale: float, workspace: Workspace

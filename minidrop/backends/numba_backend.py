@@ -10,7 +10,6 @@ from minidrop.backends.numpy_backend import NumpyBackend
 from minidrop.backends.values import Array, Draw, Formula, Moving
 from minidrop.backends.workspace import ThreadWorkspace, Workspace
 from minidrop.errors import BackendError
-from minidrop.streams import Stream
 
 #: 16 KiB of random words, with the lanes made of them a small part of a core's cache
 _WORDS = 2048
@@ -44,23 +43,16 @@ class NumbaBackend(NumpyBackend):
         self._loops, self._updates = loops, update_loops
         self._scratch = ThreadWorkspace(np)
 
-    def keep_mask(
-        self,
-        stream: Stream,
-        step: int,
-        threshold: int,
-        out: Array,
-        start: int = 0,
-        numbers: Any = None,
-    ) -> Array:
+    def keep_mask(self, draw: Draw) -> Array:
         """See `Backend.keep_mask`; a few blocks of random words at a time."""
+        stream, step, threshold, keep, start, *_ = draw
         if threshold > np.iinfo(np.uint16).max:
-            out[...] = False
+            keep[...] = False
         else:
             words = self._scratch.workspace.array("words", (_WORDS,), np.uint64)
             least, (seed, index) = np.uint16(threshold), stream.key
-            self._loops.draw(out.reshape(-1), least, start, step, np.uint64(seed), np.uint64(index), words)
-        return out
+            self._loops.draw(keep.reshape(-1), least, start, step, np.uint64(seed), np.uint64(index), words)
+        return keep
 
     def bias_relu_dropout(
         self, z: Array, bias: Array | None, keep: Array | Draw | None, scale: float, workspace: Workspace

@@ -10,7 +10,7 @@ from minidrop.backends.base import Backend
 from minidrop.backends.blas import add_product, axpby
 from minidrop.backends.values import Array, Draw, Scaling
 from minidrop.backends.workspace import Workspace
-from minidrop.streams import Stream, next_lanes
+from minidrop.streams import next_lanes
 from minidrop.threads import available, share_out, side_by_side
 
 #: 64 K lanes are 128 KiB of words; a multiple of 4, so that pieces begin with a word
@@ -74,27 +74,20 @@ class NumpyBackend(Backend):
         if not axpby(alpha, x, beta, y):
             super().axpby(alpha, x, beta, y, scratch)
 
-    def keep_mask(
-        self,
-        stream: Stream,
-        step: int,
-        threshold: int,
-        out: Array,
-        start: int = 0,
-        numbers: Array | None = None,
-    ) -> Array:
+    def keep_mask(self, draw: Draw) -> Array:
         """See `Backend.keep_mask`; here in pieces, so that memory does not grow with the mask.
 
         NumPy's generator has no `out=`: the words of a piece are the only array that a step allocates. That
         takes a few per cent more time than drawing all words at once, two bytes an element.
         """
+        stream, step, threshold, keep, start, *_ = draw
         if start % 16:
-            return super().keep_mask(stream, step, threshold, out, start)
-        bits, flat = stream.own_bits(step, start // 16), out.reshape(-1)
+            return super().keep_mask(draw)
+        bits, flat = stream.own_bits(step, start // 16), keep.reshape(-1)
         for first in range(0, flat.size, _LANES_AT_ONCE):
             part = flat[first : first + _LANES_AT_ONCE]
             np.greater_equal(next_lanes(bits, part.size), threshold, out=part)  # no name, so freed at once
-        return out
+        return keep
 
     def softmax_cross_entropy(
         self, logits: Array, labels: Array, scale: float, gradient: Array, workspace: Workspace

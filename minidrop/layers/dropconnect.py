@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from minidrop.backends import Array, Backend, Workspace
+from minidrop.backends import Array, Backend, Draw, Workspace
 from minidrop.errors import ArgumentError, ArrayError, UsageError, check_choice, check_count
 from minidrop.initializers import Initializer
 from minidrop.layers.layer import Layer
@@ -191,7 +191,7 @@ class DropConnect(StochasticLayer):
             return given[i]
         weight = self.linear.weight
         keep = self._scratch.array("keep", weight.shape, bool)
-        return self.backend.keep_mask(self.stream, step, self.rate.threshold, keep, start=i * weight.size)
+        return self.backend.drawn(Draw(self.stream, step, self.rate.threshold, keep, start=i * weight.size))
 
     def _moment_matched(self, x: Array) -> Array:
         """The mean over s of a(μ + √v ε_s)."""

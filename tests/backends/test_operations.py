@@ -10,7 +10,7 @@ from plain import PlainBackend
 from tolerances import FLOAT32_ROUNDING, FLOAT64_ROUNDING
 
 import minidrop as md
-from minidrop.backends import Backend, Scaling, Workspace
+from minidrop.backends import Backend, Draw, Scaling, Workspace
 from minidrop.backends.numba_backend import NumbaBackend
 from minidrop.backends.numpy_backend import NumpyBackend
 from minidrop.streams import Purpose, Stream
@@ -213,8 +213,8 @@ def test_keep_mask(n, start, host):
     plain, fast = np.zeros(n, bool), np.ones(n, bool)
     lanes = stream.lanes(start + n, 4)[start:]
     threshold = int(lanes[0])  # a lane that is exactly the threshold stays
-    Backend.keep_mask(backend, stream, 4, threshold, plain, start)
-    assert backend.keep_mask(stream, 4, threshold, fast, start) is fast
+    Backend.keep_mask(backend, Draw(stream, 4, threshold, plain, start))
+    assert backend.keep_mask(Draw(stream, 4, threshold, fast, start)) is fast
     np.testing.assert_array_equal(fast, plain)
     np.testing.assert_array_equal(plain, lanes >= threshold)
 
@@ -229,7 +229,7 @@ def test_keep_mask(n, start, host):
 def test_the_rows_of_a_mask_can_be_drawn_apart(rows, features, cuts, step):
     """In any pieces and any order they are rows of the whole mask, also where one begins within a word."""
     layer, whole = md.Dropout(0.3, seed=2), np.empty((rows, features), bool)
-    Backend.keep_mask(layer.backend, layer.stream, step, layer.rate.threshold, whole)
+    Backend.keep_mask(layer.backend, Draw(layer.stream, step, layer.rate.threshold, whole))
     layer.set_step(step)
     draw = layer.prepare_keep((rows, features), layer.rate)
     layer.mask[...] = ~whole
@@ -257,11 +257,11 @@ def test_an_element_is_kept_if_its_lane_is_not_below_the_threshold(host):
     stream, keep_mask = Stream(3), host().keep_mask
     lanes = stream.lanes(12, step=5).reshape(3, 4)
     threshold = int(lanes[1, 2])  # a lane that is exactly the threshold stays
-    keep = keep_mask(stream, 5, threshold, np.zeros((3, 4), bool))
+    keep = keep_mask(Draw(stream, 5, threshold, np.zeros((3, 4), bool)))
     np.testing.assert_array_equal(keep, lanes >= threshold)
     assert keep[1, 2]
-    assert keep_mask(stream, 5, 0, np.zeros((3, 4), bool)).all()
-    assert not keep_mask(stream, 5, 65536, np.ones((3, 4), bool)).any()
+    assert keep_mask(Draw(stream, 5, 0, np.zeros((3, 4), bool))).all()
+    assert not keep_mask(Draw(stream, 5, 65536, np.ones((3, 4), bool))).any()
 
 
 def test_standard_normals_are_float64_draws_rounded():

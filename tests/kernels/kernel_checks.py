@@ -28,7 +28,7 @@ def check_mask(device, n, start, threshold, stream, step, in_numbers=False):
     numbers = device.numbers(Moving(0.1, steps=step)) if in_numbers else None
     expected = stream.lanes(n, step, start) >= threshold
     keep = device.asarray(~expected)  # so that an element that nobody writes is wrong
-    device.keep_mask(stream, 12345 if in_numbers else step, threshold, keep, start, numbers)
+    device.keep_mask(Draw(stream, 12345 if in_numbers else step, threshold, keep, start, numbers))
     np.testing.assert_array_equal(device.to_host(keep), expected)
 
 
