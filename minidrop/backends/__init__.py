@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from minidrop.backends.base import Backend
-from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source, Update
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
 
@@ -31,6 +31,7 @@ __all__ = [
     "Moving",
     "Scaling",
     "Source",
+    "Update",
     "Workspace",
     "get_backend",
     "set_backend",

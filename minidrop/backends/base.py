@@ -6,14 +6,14 @@ form. A backend may override one where that is measurably faster; a test holds e
 definition in this file.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from minidrop.backends.arrays import Arrays
 from minidrop.backends.tally import Tally
-from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source, Update
 from minidrop.backends.workspace import Workspace
 from minidrop.streams import Stream
 
@@ -178,30 +178,8 @@ class Backend(Arrays):
         """
         return None
 
-    def update(
-        self,
-        formula: Formula,
-        numbers: Any,
-        arrays: Sequence[Array | None],
-        lr_scale: float,
-        weight_decay: float,
-        decoupled: bool,
-        rows: tuple[int, float] | None = None,
-        replicas: tuple[int, int] = (1, 0),
-    ) -> None:
-        """Change weights and slots by a formula: one optimizer's `update`, and its projection, in a kernel.
-
-        Args:
-            formula: which kernel, of a backend that has some.
-            numbers: what `numbers` returned.
-            arrays: the weights, the gradients and each slot, flat; None for gradients that have been added to
-                the first slot, or to the weights, by the formula's linear rule.
-            lr_scale: the learning rate as a multiple of that in `numbers`.
-            weight_decay: λ.
-            decoupled: whether it shrinks the weights, or is added to the gradient.
-            rows: of a matrix whose rows are limited: how many, and to which length.
-            replicas: how many models, and how many elements behind one another their arrays begin.
-        """
+    def update(self, update: Update) -> None:
+        """Change weights and slots by a formula: one optimizer's `update` and its projection, in a kernel."""
         raise NotImplementedError
 
     def standard_normal(self, stream: Stream, step: int, out: Array) -> Array:

@@ -7,7 +7,7 @@ Nothing here waits for the device, and within a step nothing is allocated. Where
 as for complex numbers and for arrays with gaps, the plain definition does it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -25,7 +25,7 @@ from minidrop.backends.arguments import (
 from minidrop.backends.base import Backend
 from minidrop.backends.kernels import NUMBERS_SIZE, Kernels, grid
 from minidrop.backends.tally import DeviceTally, Tally
-from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source
+from minidrop.backends.values import Array, Draw, Formula, Moving, Scaling, Source, Update
 from minidrop.backends.workspace import Workspace
 from minidrop.errors import BackendError
 
@@ -266,25 +266,15 @@ class CupyBackend(Backend):
             numbers.moving = moving
         return numbers
 
-    def update(
-        self,
-        formula: Formula,
-        numbers: Any,
-        arrays: Sequence[Array | None],
-        lr_scale: float,
-        weight_decay: float,
-        decoupled: bool,
-        rows: tuple[int, float] | None = None,
-        replicas: tuple[int, int] = (1, 0),
-    ) -> None:
+    def update(self, update: Update) -> None:
         """See `Backend.update`: a thread for each weight, or a block for each row with a limit."""
+        formula, numbers, arrays, lr_scale, weight_decay, decoupled, rows, (several, distance) = update
         w = arrays[0]
         assert w is not None
         slots = [*arrays, None, None, None][:5]
         rule = (numbers.array, lr_scale, weight_decay, decoupled, *constants(formula))
         sizes = [(array, w.size) for array in arrays]
         name = f"update_{formula.name}"
-        several, distance = replicas
         if rows is None:
             sized = grid(w.size), *slots, w.size, distance
             self._launch(name, w.dtype, *sized, *rule, sizes=sizes, replicas=several)

@@ -1,13 +1,12 @@
 """NumPy's arrays and matrix products, and loops that Numba compiles for all the rest."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from minidrop.backends.arguments import kernels_take
 from minidrop.backends.numpy_backend import NumpyBackend
-from minidrop.backends.values import Array, Draw, Formula, Moving
+from minidrop.backends.values import Array, Draw, Moving, Update
 from minidrop.backends.workspace import ThreadWorkspace, Workspace
 from minidrop.errors import BackendError
 
@@ -107,19 +106,10 @@ class NumbaBackend(NumpyBackend):
         """See `Backend.numbers`: the numbers themselves."""
         return moving
 
-    def update(
-        self,
-        formula: Formula,
-        numbers: Any,
-        arrays: Sequence[Array | None],
-        lr_scale: float,
-        weight_decay: float,
-        decoupled: bool,
-        rows: tuple[int, float] | None = None,
-        replicas: tuple[int, int] = (1, 0),
-    ) -> None:
+    def update(self, update: Update) -> None:
         """See `Backend.update`."""
-        w, g, *slots = cast(Sequence[Any], arrays)
+        formula, numbers, arrays, lr_scale, weight_decay, decoupled, rows, _ = update
+        w, g, *slots = cast(Any, arrays)
         lr, real = numbers.lr * lr_scale, w.dtype.type
         loop, constants = self._updates.prepared(formula, numbers, lr)
         if g is not None:

@@ -1,5 +1,6 @@
 """What operations are given beside arrays: a mask to be drawn, a scaling, an update's formula and numbers."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
@@ -69,3 +70,23 @@ class Moving(NamedTuple):
     steps: int = 0
     velocity_steps: int | None = None  # for an optimizer that does not ask
     momentum_product: float = 1.0
+
+
+class Update(NamedTuple):
+    """An optimizer's `update` of weights that it treats alike, and their projection, for a kernel."""
+
+    formula: Formula
+    #: what `Backend.numbers` returned
+    numbers: Any
+    #: the weights, the gradients and each slot, flat; None for gradients that have been added to the first
+    #: slot, or to the weights, by the formula's linear rule
+    arrays: Sequence[Array | None]
+    #: the learning rate as a multiple of that in `numbers`
+    lr_scale: float
+    weight_decay: float
+    #: whether weight decay shrinks the weights, or is added to the gradient
+    decoupled: bool
+    #: of a matrix whose rows are limited: how many, and to which length
+    rows: tuple[int, float] | None
+    #: how many models, and how many elements behind one another their arrays begin
+    replicas: tuple[int, int]

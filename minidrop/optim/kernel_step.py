@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from minidrop.backends import Moving
+from minidrop.backends import Moving, Update
 from minidrop.optim.groups import Piece, pieces
 from minidrop.optim.max_norm import MaxNorm
 
@@ -78,9 +78,9 @@ class KernelStep:
             arrays = [array[where] for array in flat]
             if not has_gradient:
                 arrays[1] = None
-            lr_scale, decay = group.lr_scale, optimizer.decay_of(group)
-            rule = formula, numbers, arrays, lr_scale, decay, optimizer.decoupled
-            backend.update(*rule, rows, (optimizer.replicas, arena.size))
+            rule = group.lr_scale, optimizer.decay_of(group), optimizer.decoupled
+            several = optimizer.replicas, arena.size
+            backend.update(Update(formula, numbers, arrays, *rule, rows, several))
         if not in_kernels:
             optimizer.project(share, shares)
         return True
