@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
-from minidrop.backends import Array, Formula
+from minidrop.backends import Array, Formula, Moving, Update
 from minidrop.backends.workspace import ThreadWorkspace
 from minidrop.errors import ArgumentError, check_range
 from minidrop.optim.groups import Group, Piece, check_groups, group_of, pieces
-from minidrop.optim.kernel_step import KernelStep
 from minidrop.optim.max_norm import MaxNorm
 from minidrop.parameters import ParameterArena
 
@@ -78,8 +77,12 @@ class Optimizer:
         self.state: dict[str, Array] = {name: parameters.new_slot() for name in self.slots}
         self._groups = dict(groups or {})
         self._scratch = ThreadWorkspace(parameters.backend.xp)
-        self._known_pieces: dict[tuple[int, int, frozenset[str]], list[Piece]] = {}
-        self._kernels = KernelStep(self)
+        self._known_pieces: dict[Any, list[Piece]] = {}
+        #: where kernels find the moving numbers
+        self._numbers: Any = None
+        #: where the coefficients of the linear rule are by `lr_scale`, and which are those of this step
+        self._coefficients: dict[float, Any] = {}
+        self._known_coefficients: set[float] = set()
         check_groups(parameters, self._groups)
         for projection in self.projections:
             if isinstance(projection, MaxNorm):
@@ -119,17 +122,27 @@ class Optimizer:
         """Begin a step: count it, and work out what all pieces of it share."""
         self.steps += 1
         self.begin_step()
-        self._kernels.advance()
+        self._known_coefficients.clear()
 
     def step_share(self, share: int, shares: int, accumulated: frozenset[str] = frozenset()) -> None:
         """Update and project one share of each parameter's units; the shares may run at the same time.
 
         For the parameters named in `accumulated` the gradient is in v already, by their `rule`.
         """
-        if self._kernels.step(share, shares, accumulated):
-            return
+        formula = self.formula() if self.parameters.backend.has_kernels else None
+        limits = self._limits_in_kernels() if formula else None
+        parts = self._pieces(share, shares, accumulated, limits or {})
+        if formula:
+            self._update_by_kernels(formula, parts)
+        else:
+            self._update_by_arrays(parts)
+        if limits is None:
+            self.project(share, shares)
+
+    def _update_by_arrays(self, parts: list[Piece]) -> None:
+        """By `update`: the definition, which kernels are held to, and the way without a kernel."""
         arena, xp = self.parameters, self.parameters.backend.xp
-        for where, group, has_gradient, _ in self._pieces(share, shares, accumulated):
+        for where, group, has_gradient, _ in parts:
             lr = self.lr * group.lr_scale
             decay = self.decay_of(group)
             for chunk in _chunks(where, arena.backend.chunk):
@@ -146,7 +159,26 @@ class Optimizer:
                     decayed += g
                     g = decayed
                 self.update(xp, w, g, lr, *slots)
-        self.project(share, shares)
+
+    def _update_by_kernels(self, formula: Formula, parts: list[Piece]) -> None:
+        """The same in a kernel for each piece, which also projects a matrix with a limit."""
+        arena, numbers = self.parameters, self.numbers()
+        flat = (arena.flat_values, arena.flat_gradients, *self.state.values())
+        for where, group, has_gradient, rows in parts:
+            if not (has_gradient or rows or self.state):
+                continue  # the gradient has been added to the weights: nothing is left
+            arrays = [array[where] for array in flat]
+            if not has_gradient:
+                arrays[1] = None
+            rule = group.lr_scale, self.decay_of(group), self.decoupled
+            several = self.replicas, arena.size
+            arena.backend.update(Update(formula, numbers, arrays, *rule, rows, several))
+
+    def _limits_in_kernels(self) -> dict[str, float] | None:
+        """The limits that kernels project onto with the update; None if projections come after it."""
+        if len(self.projections) == 1 and type(self.projections[0]) is MaxNorm:
+            return self.projections[0].lengths(self.parameters)
+        return None
 
     def begin_step(self) -> None:
         """Work out what all pieces of this step share; `steps` already counts it."""
@@ -166,7 +198,16 @@ class Optimizer:
 
     def coefficients(self, name: str) -> Any:
         """Where kernels find (factor, decay) of a parameter's `rule` in this step; None if there are none."""
-        return self._kernels.coefficients(group_of(name, self._groups).lr_scale)
+        arena, numbers, formula = self.parameters, self.numbers(), self.formula()
+        if numbers is None or formula is None:
+            return None
+        lr_scale = group_of(name, self._groups).lr_scale
+        if lr_scale not in self._coefficients:
+            self._coefficients[lr_scale] = arena.backend.xp.empty(2, arena.dtype)
+        if lr_scale not in self._known_coefficients:
+            arena.backend.coefficients(formula, numbers, lr_scale, self._coefficients[lr_scale])
+            self._known_coefficients.add(lr_scale)
+        return self._coefficients[lr_scale]
 
     def formula(self) -> Formula | None:
         """What `update` computes, for backends with kernels; None for what they have no kernel for."""
@@ -183,7 +224,13 @@ class Optimizer:
 
         With `counted` the device has counted steps by itself, and agrees with the host already.
         """
-        return self._kernels.numbers(counted=counted)
+        backend = self.parameters.backend
+        if not backend.has_kernels:
+            return None
+        moving = Moving(lr=self.lr, momentum=getattr(self, "momentum", 0.0))
+        counts: dict[str, Any] = {name: n for name, n in self.scalars().items() if name in moving._fields}
+        self._numbers = backend.numbers(moving._replace(**counts), self._numbers, counted=counted)
+        return self._numbers
 
     def decay_of(self, group: Group) -> float:
         """The weight decay of the parameters of a group."""
@@ -216,11 +263,14 @@ class Optimizer:
         """An array of the shape and dtype of `like` to compute in; its content is undefined."""
         return self._scratch.workspace.array(name, like.shape, like.dtype)
 
-    def _pieces(self, share: int, shares: int, accumulated: frozenset[str]) -> list[Piece]:
+    def _pieces(
+        self, share: int, shares: int, accumulated: frozenset[str], limits: Mapping[str, float]
+    ) -> list[Piece]:
         """The pieces of the arena that a share is."""
-        key = share, shares, accumulated
+        key = share, shares, accumulated, *limits.items()
         if key not in self._known_pieces:
-            self._known_pieces[key] = list(pieces(self.parameters, self._groups, *key))
+            found = pieces(self.parameters, self._groups, share, shares, accumulated, limits)
+            self._known_pieces[key] = list(found)
         return self._known_pieces[key]
 
     # -- for checkpoints ---------------------------------------------------------------------------------
