@@ -96,7 +96,7 @@ def _draw(runs: Mapping[str, Result]) -> Drawing:
         path: Host = points(result)
         trace(left, path, name, colour, zorder=3 - 0.1 * i)
         right.plot(result["losses"], label=name, color=colour)
-    right.axhline(EXPECTED_ADAM["loss"], color="black", linestyle=":", label="Adam, by the document's code")
+    right.axhline(EXPECTED_ADAM["loss"], color="black", linestyle=":", label="the document's Adam")
     label(left, "w₁", "w₂", "paths from (0, 0)")
     label(
         right, "step", "", "loss on the way", legend=False, epochs=True
