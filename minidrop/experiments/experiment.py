@@ -62,11 +62,13 @@ class Job:
         key: its name, also that of its folder: letters, digits, ".", "-", "_" and "=".
         work: a function of a module, called as work(folder, **arguments); returns a `Result`.
         arguments: what JSON can hold, so that a finished job is known again.
+        reads_data: whether the data sets named in its arguments must be there; not so where it builds nets.
     """
 
     key: str
     work: Callable[..., Result]
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    reads_data: bool = True
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def jobs(plan: Plan) -> Sequence[Job]:
         name: training(full, "", setting(full, **changes)).arguments["config"]
         for name, changes in (("from scratch", from_scratch(full)), ("framework", {}))
     }
-    found.append(Job("beginnings", beginnings, {"configs": configs}))
+    found.append(Job("beginnings", beginnings, {"configs": configs}, reads_data=False))
     for seed in plan.seeds_of(5):
         scratch = from_scratch(plan) | {"seed": seed}
         build = f"{__name__}:published"

@@ -9,7 +9,7 @@ import numpy as np
 import minidrop as md
 from minidrop.building import build_model
 from minidrop.config import from_dict
-from minidrop.experiments.experiment import Result
+from minidrop.experiments.experiment import Job, Result
 from minidrop.experiments.verdicts import Quantity
 
 Array = np.ndarray[Any, Any]
@@ -42,6 +42,11 @@ def small_net(std: float = 2.0) -> md.Sequential:
     """A 6-5-3 net in float64 for given gradients; its hidden rows of length √6 std are longer than √15."""
     options: dict[str, Any] = {"init": md.Normal(std), "dtype": "float64", "backend": "numpy"}
     return md.Sequential(md.Linear(6, 5, **options), md.ReLU("numpy"), md.Linear(5, 3, **options))
+
+
+def beginning_of(name: str, config: Mapping[str, Any]) -> Job:
+    """A job that looks at the net of a configuration, whose data set need not be there."""
+    return Job(f"beginning-{name}", beginning, {"config": config}, reads_data=False)
 
 
 def beginning(folder: Path, config: Mapping[str, Any]) -> Result:

@@ -17,7 +17,7 @@ from typing import Any
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result
 from minidrop.experiments.figures import COLOURS, label, legend_below, panels
 from minidrop.experiments.hinton import LOGISTIC, PAPER, RELU, Runs, Study, Variant, log_errors
-from minidrop.experiments.hinton_exact import beginning, of_the_beginning, updates
+from minidrop.experiments.hinton_exact import beginning_of, of_the_beginning, updates
 from minidrop.experiments.training_job import curve, training
 from minidrop.experiments.verdicts import Claim, Quantity, lower_since, ordered, signed
 
@@ -72,7 +72,7 @@ def jobs(plan: Plan) -> Sequence[Job]:
     twins = TWINS | {"dtype": "float64", "limit": 2.0}
     return [
         Job("updates", updates),
-        *(Job(f"beginning-{unit['unit']}", beginning, {"config": PAPER | unit}) for unit in (RELU, LOGISTIC)),
+        *(beginning_of(str(unit["unit"]), PAPER | unit) for unit in (RELU, LOGISTIC)),
         training(plan, "twin-paper", twins),
         training(plan, "twin-inverted", twins | {"mode": "inverted", "match_paper": True}),
         *STUDY.jobs(plan),

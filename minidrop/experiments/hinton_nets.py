@@ -12,7 +12,7 @@ from typing import Any
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result
 from minidrop.experiments.figures import COLOURS, label, legend_below, panels
 from minidrop.experiments.hinton import PAPER, RELU, Runs, Study, Variant, log_errors
-from minidrop.experiments.hinton_exact import beginning, of_the_beginning
+from minidrop.experiments.hinton_exact import beginning_of, of_the_beginning
 
 #: hidden layers by a short name
 NETS = {"1200x2": "1200-1200", "2000x2": "2000-2000", "1200x3": "1200-1200-1200"}
@@ -40,7 +40,7 @@ STUDY = Study(
 def jobs(plan: Plan) -> Sequence[Job]:
     """The nets before their first step, then the trainings."""
     nets = plan.pick(list(NETS), ["1200x2"])  # at their full size, noise being enough for them
-    begin = [Job(f"beginning-{net}", beginning, {"config": PAPER | changes(net, "both")}) for net in nets]
+    begin = [beginning_of(net, PAPER | changes(net, "both")) for net in nets]
     return [*begin, *STUDY.jobs(plan)]
 
 

@@ -114,6 +114,7 @@ def check_data(jobs: Sequence[Job]) -> None:
     asked = {
         (found["dataset"], found.get("data_dir"))
         for job in jobs
+        if job.reads_data
         for found in (
             job.arguments,
             job.arguments.get("config", {}),

@@ -21,7 +21,7 @@ from minidrop.errors import (
     ExperimentError,
     Interrupted,
 )
-from minidrop.experiments import Findings, Job, Plan, runner
+from minidrop.experiments import NAMES, Findings, Job, Plan, experiment, runner
 from minidrop.experiments.reproduce import reproduce
 from minidrop.experiments.runner import run_jobs
 from minidrop.run_folder import claimed
@@ -173,6 +173,11 @@ def test_missing_data_are_said_once_before_any_job(tmp_path):
             run_jobs(some, tmp_path)
     assert not (tmp_path / "jobs").exists()
     assert run_jobs(jobs, tmp_path, only="without") == {"without": {"square": 1}}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_quick_run_needs_no_data(name, tmp_path):
+    runner.check_data(experiment(name).jobs(Plan(quick=True, data_dir=str(tmp_path))))
 
 
 def test_a_plan_of_an_older_version_goes_on(tmp_path):
