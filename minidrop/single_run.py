@@ -63,7 +63,9 @@ def scheduled(optimizer: Optimizer) -> list[str]:
     """What a schedule may set: an optimizer's settable properties, and a number of a class of one's own."""
     kind = type(optimizer)
     properties = [name for name in dir(kind) if getattr(getattr(kind, name), "fset", None)]
-    return properties + [name for name, value in vars(optimizer).items() if isinstance(value, float)]
+    return properties + [
+        name for name, value in vars(optimizer).items() if isinstance(value, float) and name[0] != "_"
+    ]
 
 
 class SingleRun:

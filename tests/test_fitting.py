@@ -77,7 +77,7 @@ def test_fit_leaves_the_weights_of_the_best_validation_epoch():
                 {"schedules": {name: md.schedules.constant(1)}},
                 f"what a schedule sets must be one of .*'{name}'",
             )
-            for name in ("steps", "step", "groups", "state", "lrr")
+            for name in ("steps", "step", "groups", "state", "lrr", "_lr")
         ),
     ],
 )
