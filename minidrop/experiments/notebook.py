@@ -46,9 +46,7 @@ def batch_loss(dz: Array) -> tuple[float, float]:
 
 def last_batch(run: Run) -> dict[str, float]:
     """Loss and accuracy of the batch that was last trained on, before its update and with its masks."""
-    backend = run.model.backend
-    dz = run.step.loss.backward()
-    loss, accuracy = batch_loss(dz if backend.name == "numpy" else dz.get())
+    loss, accuracy = batch_loss(run.model.backend.to_host(run.step.loss.backward()))
     return {"loss": loss, "accuracy": accuracy}
 
 
