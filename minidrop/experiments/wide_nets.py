@@ -131,9 +131,9 @@ def analyse(plan: Plan, results: Mapping[str, Result]) -> Findings:
                     )
     for net in ("feature", "element"):
         plain, dropped = ({seed: run[0][-1] for seed, run in by_seed[key].items()} for key in ("none", net))
-        gained = gaps(plain, dropped)
-        text = f"After ten epochs no dropout is better than {NETS[net][0]}"
-        findings.claims.append(ordered(text, gained, detail=f"without minus with: {signed(gained)}"))
+        if gained := gaps(plain, dropped):
+            text = f"After ten epochs no dropout is better than {NETS[net][0]}"
+            findings.claims.append(ordered(text, gained, detail=f"without minus with: {signed(gained)}"))
     findings.tables += [table(net, runs[net]) for net in NETS if runs[net]]
     findings.drawings += draw(runs)
     diverged = [key for key, result in results.items() if result.get("diverged")]

@@ -146,7 +146,9 @@ def test_wide_nets_without_some_jobs_and_with_diverged_ones(wide):
     findings = experiment("wide-nets").analyse(QUICK, some)
     assert len(findings.quantities) == 2
     assert any("too far" in note for note in findings.notes)
-    assert experiment("wide-nets").analyse(QUICK, {}).quantities == []
+    nothing = experiment("wide-nets").analyse(QUICK, {})
+    assert nothing.quantities == []
+    assert all(claim.exact for claim in nothing.claims), "no claim on what is not there"
 
 
 def test_the_published_numbers_are_ten_epochs_of_three_runs():
