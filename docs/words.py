@@ -52,7 +52,8 @@ def extent(results: Json) -> str:
         return counted_jobs(len(records))
     epochs, seeds = (sorted({config[key] for config in configs}) for key in ("epochs", "seed"))
     kind = "seed" if len(seeds) == 1 else "seeds"
-    text = f"{len(configs)} trainings of {_listed(epochs)} epochs{_alike(configs)}, {kind} {_listed(seeds)}"
+    trainings = "1 training" if len(configs) == 1 else f"{len(configs)} trainings"
+    text = f"{trainings} of {_listed(epochs)} epochs{_alike(configs)}, {kind} {_listed(seeds)}"
     others = len(records) - len(configs)
     return f"{text}, and {counted_jobs(others, 'other ')}" if others else text
 
