@@ -58,8 +58,10 @@ def ways(
 def passes(backend: Backend, x: Array, w: Array, dy: Array) -> dict[str, tuple[Way, Way]]:
     """By pass: one product for the batch, and a loop over its examples, in buffers that each call uses again.
 
-    forward     y = x Wᵀ                  y_k = W x_k
-    backward    dW = dyᵀ x, dx = dy W     dW = Σ_k dy_k x_kᵀ, dx_k = Wᵀ dy_k
+        forward     y = x Wᵀ                  y_k = W x_k
+        backward    dW = dyᵀ x, dx = dy W     dW = Σ_k dy_k x_kᵀ, dx_k = Wᵀ dy_k
+
+    For x (B, inputs), W (units, inputs) and dy (B, units).
     """
     xp, (units, inputs) = backend.xp, w.shape
     layer = Linear(inputs, units, bias=False, backend=backend)
