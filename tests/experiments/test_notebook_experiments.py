@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -10,14 +11,15 @@ from tolerances import FLOAT64_ROUNDING, TRAINING_PATH_FLOAT32
 
 import minidrop.runs
 from minidrop.backends import get_backend
-from minidrop.experiments import Plan, experiment
+from minidrop.data import Examples, load
+from minidrop.experiments import Plan, experiment, notebook_split, wide_nets
 from minidrop.experiments.batch_passes import rounding_apart, ways
 from minidrop.experiments.dropout_moments import noise_theory, standard_errors, theory
 from minidrop.experiments.notebook import batch_loss
 from minidrop.experiments.notebook_loop import compare_by_hand, machinery
 from minidrop.experiments.reproduce import reproduce
 from minidrop.experiments.runner import run_jobs
-from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED
+from minidrop.experiments.verdicts import AGREES, DIFFERS, NOT_JUDGED, Quantity
 from minidrop.experiments.wide_nets import PUBLISHED, columns_of, spread
 from minidrop.fused import Block
 from minidrop.initializers import KaimingUniform, TorchLinear
@@ -113,9 +115,13 @@ def test_a_wrong_dropout_turns_the_scaling_red(tmp_path, monkeypatch, target, na
 def test_wide_nets_run(wide):
     assert not wide.broken
     findings = wide.findings
-    published = {0.928, 0.931, 0.947, 0.24539, 0.24044, 0.19025}
+    published = {0.928, 0.931, 0.947, 0.24539, 0.24044, 0.19025, None}
     assert {q.published for q in findings.quantities} == published
     assert {q.verdict for q in findings.quantities} == {NOT_JUDGED}
+    last = jobs_of(wide)["last-seed-0"]["result"]
+    assert [q.ours for q in findings.quantities if q.published is None] == [
+        [last["last"][measure] - last["others"][measure]] for measure in ("accuracy", "loss")
+    ]
     assert sum(claim.exact and claim.verdict == AGREES for claim in findings.claims) == 5
     assert [len(table.rows) for table in findings.tables] == [3, 3]
     assert 'published as "train/loss"' in findings.tables[0].columns
@@ -152,6 +158,47 @@ def test_the_published_numbers_are_ten_epochs_of_three_runs():
     assert all(len(row) == 4 for documents in PUBLISHED.values() for rows in documents for row in rows)
     assert 0.005 < spread(0) < 0.01
     assert 0.005 < spread(1) < 0.02
+
+
+def test_the_last_examples_are_judged_apart_and_not_learnt_from(tmp_path, monkeypatch):
+    digits = load("digits")
+    labels = digits.train.labels.copy()
+    labels[-237:] = (labels[-237:] + 1) % 10
+    wrong = replace(digits, train=Examples(digits.train.inputs, labels))
+    monkeypatch.setattr(notebook_split, "load", lambda *_: wrong)
+    config = wide_nets.config(QUICK) | {"layers": "64-64-10", "epochs": 10}
+    (job,) = notebook_split.judging(QUICK, config)
+    found = job.work(tmp_path, **job.arguments)
+    assert found["others"]["accuracy"] > 0.9
+    assert found["last"]["accuracy"] < 0.1
+    assert found["last"]["loss"] > 10 * found["others"]["loss"]
+
+
+def test_what_differs_is_seen_on_the_documents_examples():
+    def measured(accuracy, loss):
+        return {"accuracy": accuracy, "loss": loss}
+
+    results = {
+        f"last-seed-{seed}": {"last": measured(0.95 + e, 0.2 - e), "others": measured(0.94, 0.22)}
+        for seed, e in enumerate((-0.0001, 0.0, 0.0001))
+    }
+    apart = notebook_split.differences(results | {"none-seed-0": {}})
+    assert [round(q.mean, 6) for q in apart.values()] == [0.01, -0.02]
+    quantities = [
+        Quantity("validation accuracy, explained", [0.93, 0.931, 0.932], 0.941, tolerance=0.002),
+        Quantity("validation accuracy, higher already", [0.95, 0.951, 0.952], 0.941, tolerance=0.002),
+        Quantity("validation loss, explained", [0.22], 0.2, tolerance=0.001),
+        Quantity("validation accuracy, agrees", [0.931], 0.931, tolerance=0.001),
+    ]
+    rows = notebook_split.on_the_last(quantities, apart).rows
+    assert [[row[0].partition(", ")[2], round(row[3], 6), row[4]] for row in rows] == [
+        ["explained", 0.941, AGREES],
+        ["higher already", 0.961, DIFFERS],
+        ["explained", 0.2, AGREES],
+    ]
+    assert notebook_split.differences({"none-seed-0": {}}) == {}
+    one = {key: replace(q, ours=q.ours[:1]) for key, q in apart.items()}
+    assert notebook_split.on_the_last(quantities[2:3], one).rows[0][4] == AGREES  # one seed has no interval
 
 
 @pytest.mark.parametrize(
