@@ -18,6 +18,7 @@ from minidrop.errors import ExperimentError
 from minidrop.experiments import NAMES, Plan, experiment
 from minidrop.experiments.reproduce import json_text
 from minidrop.experiments.runner import put_back
+from minidrop.files import write_text
 
 
 def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
@@ -66,11 +67,12 @@ def take(run: Path, results: Path = RESULTS, commit: str | None = None) -> Path:
                 f"{path} is missing: `{found['command']} --out {quote(str(run))}` draws it again"
             )
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.png"):
-        old.unlink()
     for file, path in files.items():
         shutil.copy(path, folder / file)
-    (folder / "results.json").write_text(text, encoding="utf-8")
+    write_text(folder / "results.json", text)
+    for old in folder.glob("*.png"):
+        if old.name not in files:
+            old.unlink()
     return folder
 
 
@@ -96,9 +98,14 @@ def restore(name: str, run: Path, results: Path = RESULTS) -> tuple[list[str], s
 
 
 def _keeps(found: Json, before: Json, run: Path) -> None:
-    """Refuse a run in part that lacks what is there."""
+    """Refuse a run that lacks what is there: it has not come to it, or was asked for fewer seeds."""
+    kept, asked = (
+        {job.key for job in experiment(one["experiment"]).jobs(Plan(**one["plan"]))}
+        for one in (before, found)
+    )
+    absent = kept - asked | set(found["missing"])
     there = [key for key, record in before["jobs"].items() if record["result"] is not None]
-    if lost := [key for key in there if key in found["missing"]]:
+    if lost := [key for key in there if key in absent]:
         raise ExperimentError(
             f"{run} lacks {counted_jobs(len(lost))} of the page that is there ({', '.join(lost[:3])}): "
             f"`python -m docs restore {before['experiment']} {quote(str(run))}` puts them into it"
@@ -110,8 +117,7 @@ def _take_again(found: Json, folder: Path) -> Path:
     before = _before(folder)
     if before is None:
         raise ExperimentError(f"{found['experiment']} has no page yet: add a run with --first-seed 0 before")
-    text = json_text(attached(before, found))
-    (folder / "results.json").write_text(text, encoding="utf-8")
+    write_text(folder / "results.json", json_text(attached(before, found)))
     return folder
 
 

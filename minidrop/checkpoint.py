@@ -85,6 +85,16 @@ def load_weights(path: str | Path) -> HostArrays:
     return best or {name: value for name, value in tensors.items() if "/" not in name}
 
 
+def saved_config(path: str | Path) -> dict[str, Any]:
+    """The configuration that a checkpoint was written with; empty for a file of weights alone.
+
+    Raises:
+        CheckpointError: see `load_weights`.
+    """
+    _, header = _read(Path(path))
+    return dict(header.get("config", {}))
+
+
 def load_checkpoint(
     path: str | Path,
     parameters: ParameterArena,

@@ -59,7 +59,7 @@ def evaluate(
     data_dir: Annotated[str | None, typer.Option(help="Folder with the data, if not the run's.")] = None,
     backend: Annotated[str | None, typer.Option(help="numpy, numba or cupy, if not the run's.")] = None,
 ) -> None:
-    """Evaluate the weights of a run: the best of its epochs, or the last."""
+    """Evaluate the weights of a run: of its best epoch, or what it was last saved with."""
     from minidrop.replicas import open_run
 
     changes = {"data_dir": data_dir, "backend": backend}

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minidrop.backends import get_backend
-from minidrop.errors import ArgumentError, DataError, check_choice, check_count, check_range
+from minidrop.errors import ArgumentError, DataError, check_choice, check_count, check_path, check_range
 from minidrop.streams import check_seed
 
 #: the preset that a data set gets if none is asked for
@@ -103,6 +104,7 @@ class TrainConfig:
         if self.weight_decay is not None:
             check_range("weight decay", self.weight_decay, 0)
         check_range("limit", self.limit, 0)
+        check_path("data_dir", self.data_dir or "")
         if self.match_paper and self.mode != "inverted":
             raise ArgumentError("match_paper rescales mode inverted; with mode paper there is nothing to do")
 
@@ -159,8 +161,8 @@ def resolve(
 
     The backend is named, and the data folder absolute, so that the configuration means the same elsewhere.
 
-    A preset's learning rate, momentum and schedules belong to its optimizer: with another one they are that
-    optimizer's own defaults, unless given.
+    The learning rate, momentum and schedules of a preset, or of a file that names its optimizer, belong to
+    that optimizer: with another one they are that one's own defaults, unless given.
 
     Raises:
         ArgumentError: for an unknown key or preset, or a value that cannot be used.
@@ -169,7 +171,11 @@ def resolve(
     >>> resolve({"optimizer": "adam"}).lr is None
     True
     """
-    changes = {**(read_config(file) if file else {}), **explicit}
+    filed = {} if file is None else read_config(file)
+    chosen = explicit.get("optimizer")
+    if chosen is not None and _name(filed.get("optimizer", chosen)) != _name(chosen):
+        filed = {key: value for key, value in filed.items() if key not in _OWN_DEFAULTS}
+    changes = {**filed, **explicit}
     if preset is None:
         preset = DEFAULT_PRESETS.get(str(changes.get("dataset", "digits")), "digits")
     base = read_preset(preset)
@@ -177,8 +183,13 @@ def resolve(
     if _name(changes.get("optimizer", before)) != _name(before):
         base |= _OWN_DEFAULTS
     config = from_dict({**base, **changes})
-    folder = None if config.data_dir is None else str(Path(config.data_dir).expanduser().absolute())
+    folder = None if config.data_dir is None else absolute(config.data_dir)
     return replace(config, backend=get_backend(config.backend).name, data_dir=folder)
+
+
+def absolute(folder: str) -> str:
+    """The folder by a name that means the same elsewhere; of a user who is not there it stays as it is."""
+    return str(Path(os.path.expanduser(folder)).absolute())
 
 
 def _name(spec: Any) -> str:
@@ -235,7 +246,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise DataError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         kind = "JSON" if path.suffix == ".json" else "TOML"
         raise DataError(f"the configuration {path} is not valid {kind}: {error}") from None
     if not isinstance(values, dict):

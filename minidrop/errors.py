@@ -89,6 +89,22 @@ def check_count(name: str, value: int, minimum: int = 1) -> int:
     return int(value)
 
 
+def check_path(name: str, value: str) -> None:
+    r"""Refuse a path that no file can have, or that no file of ours could say.
+
+    >>> check_path("data_dir", "/data/Ü")
+    >>> check_path("data_dir", "a\0b")
+    Traceback (most recent call last):
+    minidrop.errors.ArgumentError: data_dir must be a path in UTF-8 without a null byte, got 'a\x00b'
+    """
+    try:
+        writable = b"\0" not in value.encode()
+    except UnicodeEncodeError:  # bytes of another encoding
+        writable = False
+    if not writable:
+        raise ArgumentError(f"{name} must be a path in UTF-8 without a null byte, got {value!r}")
+
+
 def check_type(name: str, value: object, kind: type[Any], such_as: str = "") -> None:
     """Refuse what is not of a type, with an ArgumentError that names a value that is.
 

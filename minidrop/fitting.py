@@ -11,7 +11,7 @@ import numpy as np
 from minidrop.captured_replicas import together
 from minidrop.checkpoint import TrainingState
 from minidrop.data.batches import Batches, ReplicaBatches, are_alike
-from minidrop.errors import ArgumentError, check_count
+from minidrop.errors import ArgumentError, CheckpointError, check_count
 from minidrop.intervals import mean_row
 from minidrop.optim.schedules import Schedule
 from minidrop.progress import Report, Reporter, silent
@@ -66,7 +66,8 @@ def fit(
         DivergenceError: naming epoch and step, when the loss is no longer finite or above 1e4; the last
             checkpoint stays as it was.
         Interrupted: after a signal, once the run is saved.
-        CheckpointError: if a checkpoint cannot be written, or cannot be resumed from.
+        CheckpointError: if a checkpoint cannot be written, or cannot be resumed from; or if the file is there
+            without `resume`, and would be lost.
 
     >>> import minidrop as md
     >>> model, train = md.Linear(64, 10), md.data.Batches(md.data.load("digits").train, 500)
@@ -131,8 +132,11 @@ def fit_replicas(
     ):
         if len(set(owned)) < len(owned):
             raise ArgumentError(f"two of the replicas have one {what}: each needs its own")
+    there = [run.path for run in runs if run.path is not None and run.path.exists()]
+    if there and not resume:
+        raise CheckpointError(f"{there[0]} is there already: go on with it by resume=True, or name another")
     for run in runs:
-        if resume and run.path is not None and run.path.exists():
+        if run.path in there:
             run.load(epochs)
         else:
             run.save()

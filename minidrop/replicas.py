@@ -19,7 +19,15 @@ from minidrop.config import TrainConfig
 from minidrop.data.datasets import load
 from minidrop.intervals import mean_row, spread
 from minidrop.progress import Reporter, silent
-from minidrop.run_folder import RESUMABLE, claimed, create_folder, read_changed, write_history, write_json
+from minidrop.run_folder import (
+    RESUMABLE,
+    check_free,
+    claimed,
+    create_folder,
+    read_changed,
+    write_history,
+    write_json,
+)
 from minidrop.runs import Run, plot_run, train_runs
 from minidrop.training import Evaluation
 
@@ -53,6 +61,8 @@ class ReplicaRun:
 
     def create(self) -> None:
         """Make the folder, and in it that of each seed; see `Run.create`."""
+        for run in self.runs if hasattr(self, "folder") else ():
+            check_free(run.folder)
         self._place(create_folder(getattr(self, "folder", None), self.config))
         for run in self.runs:
             run.create()

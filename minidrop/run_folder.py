@@ -11,8 +11,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from minidrop.checkpoint import Row
-from minidrop.config import TrainConfig, from_dict, read_config
+from minidrop.checkpoint import Row, saved_config
+from minidrop.config import TrainConfig, absolute, from_dict, read_config
 from minidrop.errors import CheckpointError
 from minidrop.files import write_text
 from minidrop.versions import versions
@@ -21,6 +21,8 @@ CHECKPOINT = "checkpoint.safetensors"
 #: what may change when a run is resumed, since the weights so far do not depend on it
 RESUMABLE = ("epochs", "checkpoint_every", "data_dir")
 HOLDS_ANOTHER = "{} holds another run: choose another folder with --run, or go on with that run by --resume"
+#: what a run writes when it has come somewhere
+OUTPUTS = ("history.csv", "summary.json", "model.safetensors", "curves.png")
 
 
 @contextmanager
@@ -49,8 +51,7 @@ def claimed(folder: Path) -> Iterator[None]:
 def create_folder(folder: Path | None, config: TrainConfig) -> Path:
     """Make a run folder, or the next free one, with config.json and versions.json; see `Run.create`."""
     folder = folder or _claim_next_folder(config.dataset)
-    if (folder / CHECKPOINT).exists():
-        raise CheckpointError(HOLDS_ANOTHER.format(folder))
+    check_free(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "config.json", "x", encoding="utf-8") as file:
@@ -63,6 +64,27 @@ def create_folder(folder: Path | None, config: TrainConfig) -> Path:
         raise CheckpointError(f"cannot make the run folder {folder}: {error.strerror}") from None
     write_json(folder / "versions.json", versions())
     return folder
+
+
+def check_free(folder: Path) -> None:
+    """Refuse, with a CheckpointError, a folder in which a run would write over something."""
+    if any((folder / name).exists() for name in ("config.json", CHECKPOINT)):
+        raise CheckpointError(HOLDS_ANOTHER.format(folder))
+    if there := [name for name in OUTPUTS if (folder / name).exists()]:
+        raise CheckpointError(
+            f"{folder} has a {there[0]} that is no run's, and would be lost: choose another folder with --run"
+        )
+
+
+def check_own(path: Path, config: TrainConfig) -> None:
+    """Refuse, with a CheckpointError, a checkpoint that another run left where this one has its own."""
+    mine = config.to_dict()
+    for key, value in saved_config(path).items():
+        if key not in (*RESUMABLE, "backend") and mine.get(key, value) != value:
+            raise CheckpointError(
+                f"{path} is of a run with {key} {value}, not {mine[key]} as config.json has it: put the file "
+                "back that belongs there"
+            )
 
 
 def _claim_next_folder(dataset: str, root: Path = Path("runs")) -> Path:
@@ -92,7 +114,7 @@ def read_changed(
     config = from_dict(read_config(folder / "config.json"), str(folder / "config.json"))
     changes = dict(explicit or {})
     if changes.get("data_dir") is not None:
-        changes["data_dir"] = str(Path(changes["data_dir"]).expanduser().absolute())
+        changes["data_dir"] = absolute(changes["data_dir"])
     changed = from_dict(config.to_dict() | changes)
     for key, value in changed.to_dict().items():
         before = getattr(config, key)

@@ -34,6 +34,7 @@ from minidrop.progress import Reporter, silent
 from minidrop.run_folder import (
     CHECKPOINT,
     RESUMABLE,
+    check_own,
     claimed,
     create_folder,
     read_changed,
@@ -180,6 +181,7 @@ class Run:
             CheckpointError: if there are none, or they are damaged.
         """
         path = self.folder / CHECKPOINT
+        check_own(path, self.config)
         weights = load_weights(path)
         try:
             self.model.load_state_dict(weights)
@@ -204,9 +206,10 @@ def train_runs(
 ) -> None:
     """Train runs that differ in their seeds alone, at once; see `Run.execute`."""
     config = runs[0].config
-    for run in runs:
-        lost = not (run.folder / CHECKPOINT).exists() and (run.folder / "history.csv").exists()
-        if resume and lost:
+    for run in runs if resume else ():
+        if (run.folder / CHECKPOINT).exists():
+            check_own(run.folder / CHECKPOINT, run.config)
+        elif (run.folder / "history.csv").exists():
             raise CheckpointError(
                 f"{run.folder} was trained, but its {CHECKPOINT} is gone: put it back, or start a new run"
             )

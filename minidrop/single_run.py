@@ -190,12 +190,18 @@ class SingleRun:
         self.save()
 
     def load(self, epochs: int) -> None:
-        """Go back to where the checkpoint was written; ArgumentError if that is after `epochs` epochs."""
+        """Go back to where the checkpoint was written; ArgumentError if that is after `epochs` epochs.
+
+        Within the next epoch is after them, too: these are not the weights that the last one ended with.
+        """
         assert self.path is not None
         order = self.train.recipe
         state, best, _ = load_checkpoint(self.path, self.parameters, self.step.optimizer, order)
-        if state.epoch > epochs:
-            raise ArgumentError(f"the run has {state.epoch} epochs already; it cannot end after {epochs}")
+        if (state.epoch, state.batch) > (epochs, 0):
+            begun = " and a part of the next" if state.batch else ""
+            raise ArgumentError(
+                f"the run has {state.epoch} epochs{begun} already; it cannot end after {epochs}"
+            )
         self.state, self.best = state, best or None
         if self.on_save is not None:
             self.on_save(self.state)

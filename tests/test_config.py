@@ -7,6 +7,8 @@ import pytest
 from minidrop.building import build_model, build_optimizer, build_schedules
 from minidrop.config import PRESETS, TrainConfig, from_dict, read_config, resolve
 from minidrop.errors import ArgumentError, BackendError, DataError
+from minidrop.experiments import Plan
+from minidrop.experiments.sweep import read_sweep
 from minidrop.run_folder import read_changed
 
 
@@ -121,6 +123,7 @@ def test_unknown_preset():
     [
         ("a.toml", "epochs = ", "is not valid TOML"),
         ("a.json", "{", "is not valid JSON"),
+        ("a.json", 100_000 * "[", "is not valid JSON"),
         ("a.json", "[1]", "must be a table of keys and values"),
     ],
 )
@@ -154,6 +157,32 @@ def test_the_data_folder_may_be_in_the_home_folder(tmp_path, monkeypatch):
     (tmp_path / "run" / "config.json").write_text(json.dumps(config.to_dict()))
     changed, different = read_changed(tmp_path / "run", {"data_dir": "~/other"}, ["data_dir"])
     assert (changed.data_dir, different) == (str(tmp_path / "other"), True)
+
+
+def test_a_folder_of_a_user_who_is_not_there_is_no_crash(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolve({"data_dir": "~nobody-of-that-name/x"}).data_dir == f"{tmp_path}/~nobody-of-that-name/x"
+
+
+@pytest.mark.parametrize("path", ["a\0b", "a\udcffb"])
+def test_what_can_be_no_path_is_refused(path, tmp_path):
+    for make in (lambda: resolve({"data_dir": path}), lambda: Plan(data_dir=path)):
+        with pytest.raises(ArgumentError, match="data_dir must be a path in UTF-8 without a null byte"):
+            make()
+    (tmp_path / "sweep.json").write_text(json.dumps({"name": path, "grid": {"lr": [0.1]}}))
+    with pytest.raises(ArgumentError, match="name must be a path in UTF-8 without a null byte"):
+        read_sweep(tmp_path / "sweep.json")
+
+
+def test_a_files_rates_belong_to_the_optimizer_that_it_names(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(resolve({"optimizer": "momentum", "lr": 0.3, "seed": 9}).to_dict()))
+    adam = resolve({"optimizer": "adam"}, file=file)
+    assert (adam.lr, adam.momentum, adam.seed) == (None, None, 9)
+    assert resolve({"optimizer": "momentum:nesterov=true"}, file=file).lr == 0.3
+    assert resolve({"optimizer": "adam", "lr": 0.01}, file=file).lr == 0.01
+    file.write_text('{"lr": 0.3}')
+    assert resolve({"optimizer": "adam"}, file=file).lr == 0.3  # it names none: the rate is for any
 
 
 def test_weight_decay_is_the_optimizers_own_unless_given():

@@ -293,3 +293,22 @@ def test_a_run_cannot_end_before_it_is(tmp_path):
     again, _ = build()
     with pytest.raises(ArgumentError, match="has 2 epochs already; it cannot end after 1"):
         md.fit(again, batches, 1, checkpoint=tmp_path / "c", resume=True)
+
+
+def test_a_run_that_is_within_an_epoch_cannot_end_with_the_one_before(tmp_path):
+    """Its weights are not those that the epoch before ended with."""
+    step, batches = build()
+    with pytest.raises(Interrupted, match="in epoch 2 after batch 1"):
+        md.fit(step, batches, 3, checkpoint=tmp_path / "c", reporter=StopAfter(9))
+    again, _ = build()
+    with pytest.raises(ArgumentError, match="has 1 epochs and a part of the next already; it cannot end"):
+        md.fit(again, batches, 1, checkpoint=tmp_path / "c", resume=True)
+
+
+def test_a_file_is_not_written_over_unless_it_is_gone_on_with(tmp_path):
+    path = tmp_path / "c"
+    path.write_text("precious")
+    step, batches = build()
+    with pytest.raises(CheckpointError, match="c is there already: go on with it by resume=True"):
+        md.fit(step, batches, 1, checkpoint=path)
+    assert path.read_text() == "precious"

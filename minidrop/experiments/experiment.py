@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from minidrop.errors import check_path
 from minidrop.experiments.verdicts import Claim, Quantity
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class Plan:
         backend: "numpy", "numba" or "cupy"; None for the current one.
         data_dir: where MNIST and Fashion-MNIST are; None for the usual places.
         first_seed: of the seeds: another one makes another sample.
+
+    Raises:
+        ArgumentError: if `data_dir` can be no path.
     """
 
     quick: bool = False
@@ -37,6 +41,9 @@ class Plan:
     backend: str | None = None
     data_dir: str | None = None
     first_seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_path("data_dir", self.data_dir or "")
 
     def seeds_of(self, default: int) -> range:
         """The seeds from the first on: as many as were asked for, one in a quick run, or `default`.

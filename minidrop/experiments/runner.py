@@ -41,24 +41,32 @@ Told = Callable[[str, int, int, str | None], object]
 def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
     """Write down what the folder is for, or hold it against what it was for before.
 
-    The data may be elsewhere than they were.
+    The data may be elsewhere than they were, and seeds more or fewer: each job is looked at by itself.
 
     Raises:
-        CheckpointError: naming the difference.
+        CheckpointError: naming the difference; or if the folder has the results of something else.
     """
     wanted = {"experiment": experiment.name} | asdict(plan)
     path = folder / "plan.json"
     if not path.exists():
+        if (folder / "results.json").exists():
+            raise CheckpointError(
+                f"{folder} has a results.json that is of no run there, and would be lost: choose another "
+                "folder with --out"
+            )
         _write(path, wanted)
         return
     found = asdict(Plan()) | _read(path)  # what a newer version can be told, an older one did by default
     for one in (wanted, found):
         one["backend"] = one["backend"] or get_backend().name
     for name, value in wanted.items():
-        if name != "data_dir" and found.get(name) != value:
+        if name not in ("data_dir", "seeds") and found.get(name) != value:
             raise CheckpointError(
-                f"{folder} holds a run with {name} {found.get(name)}, not {value}: choose another folder"
+                f"{folder} holds a run with {name} {found.get(name)}, not {value}: choose another folder "
+                "with --out"
             )
+    if found["seeds"] != plan.seeds:
+        _write(path, wanted)
 
 
 def run_jobs(

@@ -25,7 +25,7 @@ from statistics import fmean
 from typing import Any
 
 from minidrop.config import read_config, resolve
-from minidrop.errors import ArgumentError, check_count
+from minidrop.errors import ArgumentError, check_count, check_path
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
 from minidrop.experiments.figures import COLOURS, band, label, panels
 from minidrop.experiments.training_job import curve, last, train
@@ -54,6 +54,7 @@ def read_sweep(path: str | Path) -> Experiment:
         if any(key in changes for changes in (values.get("base", {}), *variants)):
             raise ArgumentError(f"{path}: a sweep has seeds = N at its beginning, and no key {key}")
     name = str(values.get("name", path.stem))
+    check_path(f"{path}: name", name)
     if name in ("", "..") or Path(name).name != name:
         raise ArgumentError(f"{path}: name must be that of a folder, without /, got {name!r}")
     study = Sweep(

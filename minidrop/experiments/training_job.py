@@ -53,13 +53,13 @@ def train(
     probe: str | None = None,
     follow: str | None = None,
 ) -> Result:
-    """Train, or go on where a run that was killed had come to."""
+    """Train, or go on where a run that was killed had come to, if that was of the same configuration."""
     since = time.perf_counter()
     make = None if build is None else function(build)
     path = folder / "run"
     resume = (path / CHECKPOINT).exists()
     if resume:
-        run = open_run(path, build=make)
+        run = open_run(path, config, build=make)
     else:
         run = Run(from_dict(config), path, build=make)
         (path / "config.json").unlink(missing_ok=True)  # of a run that was killed before its first checkpoint

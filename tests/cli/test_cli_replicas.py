@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import statistics
 import time
@@ -111,6 +112,21 @@ def test_a_kill_while_the_folders_are_made_is_no_loss(minidrop, tmp_path):
             path.unlink()
     assert minidrop("train", "--resume", "--run", "run")[0] == 0
     assert contents_of_all(tmp_path / "run") == expected
+
+
+def test_a_seeds_folder_that_is_of_another_run_is_found_before_any_is_made(minidrop, tmp_path):
+    minidrop("train", *SMALL, "--seed", 1, "--lr", 0.1, "--run", "run/seed-1")
+    before = contents_of_all(tmp_path / "run")
+    refused(minidrop("train", *SMALL, "--replicas", 2, "--run", "run"), "run/seed-1 holds another run")
+    assert contents_of_all(tmp_path / "run") == before
+
+
+def test_replicas_do_not_go_on_with_another_runs_checkpoint(minidrop, tmp_path):
+    minidrop("train", *SMALL, "--seed", 1, "--lr", 0.1, "--run", "other")
+    minidrop("train", *SMALL, "--replicas", 2, "--run", "run")
+    shutil.copy(tmp_path / "other/checkpoint.safetensors", tmp_path / "run/seed-1")
+    for command in (("train", "--resume", "--run", "run", "--epochs", 3), ("eval", "run")):
+        refused(minidrop(*command), "run/seed-1/checkpoint.safetensors is of a run with lr 0.1, not ")
 
 
 def test_replicas_that_are_killed_and_stopped_go_on_to_the_same_bits(tmp_path):

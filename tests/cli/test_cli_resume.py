@@ -1,6 +1,7 @@
 """Runs that stop and go on, from the command line."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -87,11 +88,11 @@ def test_a_config_that_was_edited_after_the_run_is_caught_by_the_checkpoint(mini
     minidrop("train", *SMALL, "--run", "run")
     path = tmp_path / "run/config.json"
     path.write_text(path.read_text().replace("64-16-10", "64-32-10"))
-    refused(
-        minidrop("train", "--resume", "--run", "run", "--epochs", 3),
-        "checkpoint.safetensors is of another model",
-    )
-    refused(minidrop("eval", "run"), "does not fit config.json")
+    for command in (("train", "--resume", "--run", "run", "--epochs", 3), ("eval", "run")):
+        refused(
+            minidrop(*command),
+            "run/checkpoint.safetensors is of a run with layers 64-16-10, not 64-32-10 as config.json has it",
+        )
 
 
 def test_resume_needs_a_run(minidrop):
@@ -122,6 +123,25 @@ def test_a_folder_with_a_run_is_not_overwritten(minidrop, tmp_path):
     before = (tmp_path / "run/checkpoint.safetensors").read_bytes()
     refused(minidrop("train", *SMALL, "--run", "run"), "run holds another run", "--resume")
     assert (tmp_path / "run/checkpoint.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["history.csv", "summary.json", "model.safetensors", "curves.png"])
+def test_a_file_that_a_run_would_write_over_is_not_lost(minidrop, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("precious")
+    refused(minidrop("train", *SMALL, "--run", "mine"), f"mine has a {name} that is no run's")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [name]
+
+
+def test_a_checkpoint_of_another_run_is_refused(minidrop, tmp_path):
+    """Of the same sizes, so that its weights would fit."""
+    minidrop("train", *SMALL, "--run", "mine", "--unit", "tanh")
+    minidrop("train", *SMALL, "--run", "other")
+    shutil.copy(tmp_path / "other/checkpoint.safetensors", tmp_path / "mine")
+    for command in (("train", "--resume", "--run", "mine", "--epochs", 3), ("eval", "mine")):
+        refused(minidrop(*command), "mine/checkpoint.safetensors is of a run with unit relu, not tanh")
+    shutil.copy(tmp_path / "other/model.safetensors", tmp_path / "mine/checkpoint.safetensors")
+    refused(minidrop("train", "--resume", "--run", "mine"), "holds weights only")
 
 
 @pytest.mark.parametrize("keep", [0, 100, -1])

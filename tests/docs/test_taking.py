@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from docs_helpers import changed
 from docs import pages, taking
 from docs.again import _chance, together_with
 from minidrop.errors import ExperimentError
+from minidrop.experiments import Plan, experiment
 from minidrop.experiments.fashion import beside_a_run
 from minidrop.experiments.verdicts import Quantity
 from minidrop.intervals import inside
@@ -23,6 +25,22 @@ def test_a_run_is_added_with_figures_and_without_where_the_data_were(results, ru
     folder = taking.take(run, results)
     assert {path.name for path in folder.iterdir()} == {"README.md", "results.json", "squares.png"}
     assert "somewhere" not in (folder / "results.json").read_text(encoding="utf-8")
+
+
+def test_a_run_of_fewer_seeds_than_the_page_has_is_refused(results, tmp_path):
+    shutil.copytree(pages.RESULTS / "dropout-pairs", tmp_path / "dropout-pairs")
+    page = shutil.copytree(pages.RESULTS / "dropout-pairs", results / "dropout-pairs")
+    keys = {job.key for job in experiment("dropout-pairs").jobs(Plan(seeds=2))}
+
+    def fewer(values):
+        values["plan"]["seeds"] = 2
+        values["jobs"] = {key: record for key, record in values["jobs"].items() if key in keys}
+
+    changed(tmp_path / "dropout-pairs", fewer)
+    before = {path: path.read_bytes() for path in page.iterdir()}
+    with pytest.raises(ExperimentError, match=r"lacks \d+ jobs of the page that is there"):
+        taking.take(tmp_path / "dropout-pairs", results)
+    assert {path: path.read_bytes() for path in page.iterdir()} == before
 
 
 def test_older_jobs_are_given_their_commit(results, run):

@@ -122,11 +122,33 @@ def test_two_processes_refuse_each_other_in_one_folder(tmp_path):
 
 def test_another_plan_in_the_folder_is_refused(tmp_path):
     reproduce(made_up.squares(), Plan(seeds=2), tmp_path)
-    with pytest.raises(CheckpointError, match="holds a run with seeds 2, not 3"):
-        reproduce(made_up.squares(), Plan(seeds=3), tmp_path)
     with pytest.raises(CheckpointError, match="holds a run with first_seed 0, not 7"):
-        reproduce(made_up.squares(), Plan(seeds=2, first_seed=7), tmp_path)
+        reproduce(made_up.squares(), Plan(seeds=3, first_seed=7), tmp_path)
     assert json.loads((tmp_path / "plan.json").read_text())["seeds"] == 2
+
+
+def test_more_seeds_run_those_that_are_new_and_fewer_lose_none(tmp_path):
+    def each_seed(plan):
+        return [Job(f"x={seed}", made_up.square, {"x": seed}) for seed in plan.seeds_of(2)]
+
+    this = replace(made_up.squares(), jobs=each_seed, analyse=lambda *_: Findings())
+    done = {}
+    for seeds in (None, 3, 1, 3):
+        reproduce(this, Plan(seeds=seeds), tmp_path)
+        assert json.loads((tmp_path / "plan.json").read_text())["seeds"] == seeds
+        now = {path: path.read_bytes() for path in tmp_path.glob("jobs/*/result.json")}
+        assert now == now | done, "what is finished stays"
+        done = now
+    assert len(done) == 3
+    assert len(json.loads((tmp_path / "results.json").read_text())["jobs"]) == 3
+
+
+def test_results_of_something_else_are_not_written_over(tmp_path):
+    (tmp_path / "results.json").write_text("precious")
+    with pytest.raises(CheckpointError, match=r"has a results.json that is of no run there"):
+        reproduce(made_up.squares(), Plan(), tmp_path)
+    assert (tmp_path / "results.json").read_text() == "precious"
+    assert not (tmp_path / "plan.json").exists()
 
 
 def test_a_run_goes_on_where_the_data_have_moved(tmp_path):

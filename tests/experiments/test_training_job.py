@@ -2,7 +2,7 @@
 
 import pytest
 
-from minidrop.errors import ArgumentError, Interrupted
+from minidrop.errors import ArgumentError, CheckpointError, Interrupted
 from minidrop.experiments import Plan, training_job
 from minidrop.experiments.training_job import curve, last, train, training
 
@@ -61,6 +61,14 @@ def test_a_killed_training_goes_on_to_the_same_result(tmp_path):
     assert without(resumed, "followed") == without(whole, "followed")
     assert whole["followed"] == [1, 2, 3]
     assert resumed["followed"] == [1, None, 3]  # the kill came before the answer was written
+
+
+def test_a_killed_training_does_not_go_on_by_another_configuration(tmp_path):
+    follow = f"{__name__}:kill"
+    with pytest.raises(Interrupted):
+        train(tmp_path, **training(Plan(), "a", SMALL, follow=follow).arguments)
+    with pytest.raises(CheckpointError, match=r"is a run with lr 0.1; it cannot go on with 0.2"):
+        train(tmp_path, **training(Plan(), "a", SMALL | {"lr": 0.2}, follow=follow).arguments)
 
 
 def test_a_diverged_training_is_a_result(tmp_path):
