@@ -9,9 +9,9 @@ in two jobs:
     rows    forward, loss and dx of some rows of the batch     no example needs another
     units   dW, db, update and projection of some units        no unit needs another
 
-They wait for one another only after each job. A thread's matrix products are its own; on one thread the
-results are those of the layers bit for bit, on several they differ as matrix products do that are rounded in
-another order.
+They wait for one another only after each job. A thread's matrix products are its own; on one thread, where
+all gradients are written, the results are those of the layers bit for bit. On several, or where a product
+adds the gradient to the weights or the velocity, they differ as sums do that are rounded in another order.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ from minidrop.backends import Array, Draw, Workspace
 from minidrop.backends.workspace import ThreadWorkspace
 from minidrop.layers import Dropout, Identity, Layer, Linear, ReLU, Sequential, Sigmoid, Tanh
 from minidrop.layers.activation import Activation
+from minidrop.layers.sequential import is_chain
 from minidrop.losses import SoftmaxCrossEntropy
 from minidrop.optim import OPTIMIZERS, Optimizer
 from minidrop.threads import span
@@ -59,7 +60,7 @@ class Block:
 
 
 def blocks(model: Layer) -> list[Block] | None:
-    """The blocks of a chain, its input first; None if the model is none.
+    """The blocks of a chain, its input first; None if the model is none, or has a container of one's own.
 
     >>> import minidrop as md
     >>> model = md.Sequential(md.Linear(4, 3), md.ReLU(), md.Dropout(), md.Linear(3, 2))
@@ -68,7 +69,7 @@ def blocks(model: Layer) -> list[Block] | None:
     >>> blocks(md.Sequential(md.Linear(4, 3), md.GaussianNoise(1.0))) is None
     True
     """
-    if type(model) is not Sequential:
+    if type(model) is not Sequential or not is_chain(model):
         return None
     chain = [Block()]
     for name, layer in model.leaves():

@@ -81,8 +81,8 @@ class Parameter:
         self.dtype = check_dtype(dtype)
         self.rows_are_units = rows_are_units
         self.stream = Stream(0, Purpose.WEIGHTS)
-        #: which parameter of its layer this is; it selects the draws
-        self.slot = 0
+        #: which parameter of its layer this is, once that says so; it selects the draws
+        self.slot: int | None = None
         self.arena: ParameterArena | None = None
         #: whether the last training step wrote no gradient
         self.without_gradient = False
@@ -155,7 +155,7 @@ class Parameter:
         self.arena, self._value, self._grad = arena, value, grad
 
     def _draw(self, flat: Array) -> None:
-        rng = self.stream.generator(self.slot)
+        rng = self.stream.generator(self.slot or 0)
         buffer = np.empty(min(self.size, _DRAW))
         for start in range(0, self.size, _DRAW):
             piece = buffer[: min(_DRAW, self.size - start)]

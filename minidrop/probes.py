@@ -16,6 +16,7 @@ import numpy as np
 from minidrop.backends import Array
 from minidrop.errors import ArrayError
 from minidrop.layers import Layer, Sequential
+from minidrop.layers.layer import write_gradients
 from minidrop.layers.stochastic import behaving
 from minidrop.losses import SoftmaxCrossEntropy
 
@@ -75,7 +76,7 @@ def gradients(
     loss = loss or SoftmaxCrossEntropy(backend=model.backend)
     with behaving(model, training):
         loss.forward(model.forward(x), labels)
-        model.backward_parameters(loss.backward())
+        write_gradients(model, loss.backward())
     return {
         name: np.array(model.backend.to_host(parameter.grad))
         for name, parameter in model.named_parameters().items()

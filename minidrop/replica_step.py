@@ -16,7 +16,7 @@ from minidrop.backends import Array, Draw, Workspace
 from minidrop.data.batches import ReplicaBatches
 from minidrop.fused import Block, blocks
 from minidrop.layers import Dropout, Layer
-from minidrop.optim import MaxNorm, Optimizer
+from minidrop.optim import OPTIMIZERS, MaxNorm, Optimizer
 from minidrop.training import TrainStep
 
 
@@ -170,9 +170,14 @@ class ReplicaStep:
 
 
 def are_replicas(steps: Sequence[TrainStep]) -> bool:
-    """Whether a `ReplicaStep` can take these: there are kernels, and they differ in their seeds, s + k."""
+    """Whether a `ReplicaStep` can take these: there are kernels, and they differ in their seeds, s + k.
+
+    An optimizer of one's own may have a `step` of its own, which would not be asked.
+    """
     first = steps[0]
     optimizer, projections = first.optimizer, first.optimizer.projections
+    if type(optimizer) not in OPTIMIZERS.values():
+        return False
     if len(steps) == 1 or not first.model.backend.takes_replicas or optimizer.formula() is None:
         return False
     if len(projections) > 1 or any(type(projection) is not MaxNorm for projection in projections):

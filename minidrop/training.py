@@ -9,6 +9,7 @@ from minidrop.data.batches import Batches
 from minidrop.errors import ArgumentError, UsageError, check_type
 from minidrop.fused import FusedStep, blocks, buffers
 from minidrop.layers import Layer
+from minidrop.layers.layer import write_gradients
 from minidrop.layers.stochastic import behaving
 from minidrop.losses import Loss, SoftmaxCrossEntropy
 from minidrop.optim import Optimizer
@@ -87,7 +88,7 @@ class TrainStep:
                 return self.model.backend.kept(self._fused(x, labels))
             self.model.set_step(self.optimizer.steps)
             loss = self.loss.forward(self.model.forward(x), labels)
-            self.model.backward_parameters(self.loss.backward())
+            write_gradients(self.model, self.loss.backward())
             self.optimizer.step()
         return loss
 

@@ -73,15 +73,18 @@ def layout(matrix: Array) -> _Layout | None:
     >>> x = np.zeros((5, 3, 8))
     >>> layout(x), layout(x[:, :, 2:6].transpose(0, 2, 1)), layout(x[0, :, ::2])
     (_Layout(operation=0, leading=8, stride=24), _Layout(operation=1, leading=8, stride=24), None)
+    >>> layout(np.broadcast_to(x[0, :1, :1], (1, 8))), layout(np.broadcast_to(x[0, :1, :1], (8, 1)))
+    (None, None)
     """
     (rows, columns), size = matrix.shape[-2:], matrix.itemsize
     stride, down, right = [0, *(step // size for step in matrix.strides)][-3:]
     if matrix.ndim == 3 and len(matrix) == 1:
         stride = 0
-    down, right = (0 if n == 1 else step for n, step in ((rows, down), (columns, right)))  # steps never taken
-    if right in (0, 1) and (rows == 1 or down >= columns):
+    # a step that is never taken may be any; 0 elsewhere is an element that is broadcast, and no matrix
+    down, right = (1 if n == 1 else step for n, step in ((rows, down), (columns, right)))
+    if right == 1 and (rows == 1 or down >= columns):
         return _Layout(_PLAIN, max(down, columns), stride)
-    if down in (0, 1) and (columns == 1 or right >= rows):
+    if down == 1 and (columns == 1 or right >= rows):
         return _Layout(_TRANSPOSED, max(right, rows), stride)
     return None
 

@@ -8,12 +8,12 @@ from minidrop.errors import ArgumentError, ArrayError, UsageError, check_choice,
 from minidrop.initializers import Initializer
 from minidrop.layers.layer import Layer
 from minidrop.layers.linear import Linear
-from minidrop.layers.stochastic import DropRate, StochasticLayer
+from minidrop.layers.stochastic import DropProb, StochasticLayer
 from minidrop.parameters import Parameter
 from minidrop.streams import Purpose, Stream
 
 
-class DropConnect(StochasticLayer):
+class DropConnect(DropProb, StochasticLayer):
     """y = a((M ∘ W) x + b) with a random keep mask M on the weights (Wan et al. 2013), a an activation.
 
     per="batch", as document 003 (without its slip in the drop rate): one mask M (out, in) for the batch,
@@ -67,7 +67,6 @@ class DropConnect(StochasticLayer):
         backend: str | Backend | None = None,
     ) -> None:
         self.drop_prob = drop_prob
-        self.rate = DropRate.of(drop_prob)
         self.per = check_choice("per", per, ("batch", "example"))
         self.samples = check_count("samples", samples)
         if activation is not None and not isinstance(activation, Layer):
@@ -149,17 +148,6 @@ class DropConnect(StochasticLayer):
             raise UsageError(f"{self} has no mask before its first forward pass in training")
         keep, step, examples = self._drawn
         return self.backend.xp.stack([self._example_keep(keep, step, i).copy() for i in range(examples)])
-
-    def seed(self, seed: int, index: int = 0) -> int:
-        """Draw from the streams (seed, index), the activation from the next; return the next free index."""
-        index = super().seed(seed, index)
-        return index if self.activation is None else self.activation.seed(seed, index)
-
-    def set_step(self, step: int) -> None:
-        """Let the next training pass draw the randomness of `step`."""
-        super().set_step(step)
-        if self.activation is not None:
-            self.activation.set_step(step)
 
     def own_parameters(self) -> dict[str, Parameter]:
         """Weight and, if there is one, bias."""

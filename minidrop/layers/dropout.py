@@ -2,10 +2,10 @@
 
 from minidrop.backends import Array, Backend
 from minidrop.errors import check_choice
-from minidrop.layers.stochastic import DropRate, StochasticLayer
+from minidrop.layers.stochastic import DropProb, StochasticLayer
 
 
-class Dropout(StochasticLayer):
+class Dropout(DropProb, StochasticLayer):
     """Set each element to zero with probability p in training (Hinton et al. 2012; Srivastava et al. 2014).
 
     With m the keep mask, k = 1 - p, and c the factor in the table, x of any shape (B, ...):
@@ -58,7 +58,6 @@ class Dropout(StochasticLayer):
     ) -> None:
         super().__init__(seed, backend)
         self.drop_prob = drop_prob
-        self.rate = DropRate.of(drop_prob)
         self.mode = check_choice("mode", mode, ("inverted", "paper"))
         self.per = check_choice("per", per, ("element", "feature"))
 

@@ -18,7 +18,8 @@ class Layer:
     A layer of your own needs `forward(x) -> y`, which remembers with `save` what the backward pass needs,
     and `backward(dy) -> dx`, which gets it back from `saved`. With L the loss, dy is dL/dy and dx is dL/dx,
     in the shapes of y and x. Neither pass changes its argument. What is to be trained is a `Parameter` that
-    `own_parameters` names, and its gradient is *written* into `parameter.grad`, not added to it.
+    `own_parameters` names, and its gradient is *written* into `parameter.grad`, not added to it. A container
+    of your own, with layers inside, names them by `leaves`.
 
     >>> import minidrop as md
     >>> from minidrop.testing import check_layer
@@ -106,6 +107,13 @@ class Layer:
         """The layer's own parameters by name."""
         return {}
 
+    def modules(self) -> Iterator["Layer"]:
+        """The layer itself, and every one inside."""
+        yield self
+        for _, leaf in self.leaves():
+            if leaf is not self:
+                yield leaf
+
     def leaves(self) -> Iterator[tuple[str, "Layer"]]:
         """Every layer that is not a container, with its name in the model: "" for a layer alone."""
         yield "", self
@@ -121,10 +129,12 @@ class Layer:
     def _own(self) -> dict[str, Parameter]:
         own, who = self.own_parameters(), type(self).__name__  # its repr may need what is still to be set
         check_type(f"what {who}.own_parameters() returns", own, Mapping, '{"gain": self.gain}')
-        for name, parameter in own.items():
+        for slot, (name, parameter) in enumerate(own.items()):
             check_type(
                 f"{who}'s parameter {name}", parameter, Parameter, "md.Parameter((3,), md.Constant(1))"
             )
+            if parameter.slot is None:
+                parameter.slot = slot
         return own
 
     def parameters(self) -> ParameterArena:
@@ -164,14 +174,17 @@ class Layer:
         return twin
 
     def seed(self, seed: int, index: int = 0) -> int:
-        """Draw from the streams (seed, index), and return the next free index.
+        """Draw from the streams (seed, index), and return the next free index; layers inside from those on.
 
         Weights that have been looked at or set stay as they are; masks change with the next forward pass.
         """
         check_seed(seed)
         for slot, parameter in enumerate(self._own().values()):
             parameter.stream, parameter.slot = Stream(seed, Purpose.WEIGHTS, index), slot
-        return index + 1
+        index += 1
+        for layer in list(self.modules())[1:]:
+            index = layer.seed(seed, index)
+        return index
 
     def train(self, training: bool = True) -> None:
         """Behave as in training: drop, add noise."""
@@ -190,6 +203,23 @@ class Layer:
 
     def set_step(self, step: int) -> None:
         """Let the next forward pass draw the randomness of training step `step`."""
+        for layer in list(self.modules())[1:]:
+            layer.set_step(step)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def write_gradients(layer: Layer, dy: Array) -> None:
+    """Have a first layer write its parameters' gradients, by the pass that its class defined last.
+
+    A class that defines `backward` alone, where its base class has a `backward_parameters` too, has its
+    gradients from there.
+    """
+    for kind in type(layer).__mro__:
+        if "backward_parameters" in vars(kind):
+            layer.backward_parameters(dy)
+            return
+        if "backward" in vars(kind):
+            layer.backward(dy)
+            return

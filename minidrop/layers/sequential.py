@@ -8,7 +8,7 @@ import numpy as np
 from minidrop.backends import Array
 from minidrop.errors import ArrayError, UsageError
 from minidrop.layers.dropout import Dropout
-from minidrop.layers.layer import Layer
+from minidrop.layers.layer import Layer, write_gradients
 from minidrop.layers.linear import Linear
 
 
@@ -35,6 +35,9 @@ class Sequential(Layer):
     ((5, 2), (5, 4))
     """
 
+    #: whether another Sequential has it inside
+    is_inner = False
+
     def __init__(self, *layers: Layer, seed: int = 0) -> None:
         if not layers:
             raise UsageError("Sequential needs at least one layer")
@@ -54,12 +57,16 @@ class Sequential(Layer):
                     f"layer {name}, {leaf}, is on {leaf.backend.name}, but layer 0 is on "
                     f"{self.backend.name}: build all layers on one backend"
                 )
+        for layer in layers:
+            if isinstance(layer, Sequential):
+                layer.is_inner = True
         self.seed(seed)
 
     def forward(self, x: Array) -> Array:
         """The last layer's output."""
         self.check_input(x)
-        self.backend.check_finite(x, "the model's input")
+        if not self.is_inner:  # what reaches an inner one is no input: it is a divergence, which fit tells of
+            self.backend.check_finite(x, "the model's input")
         for layer in self.layers:
             x = layer.forward(x)
         return x
@@ -77,11 +84,17 @@ class Sequential(Layer):
             return
         for layer in reversed(self.layers[first + 1 :]):
             dy = layer.backward(dy)
-        self.layers[first].backward_parameters(dy)
+        write_gradients(self.layers[first], dy)
 
     @staticmethod
     def _trainable(layer: Layer) -> bool:
         return any(leaf.own_parameters() for _, leaf in layer.leaves())
+
+    def modules(self) -> Iterator[Layer]:
+        """The layer itself, and every one inside, containers too."""
+        yield self
+        for layer in self.layers:
+            yield from layer.modules()
 
     def leaves(self) -> Iterator[tuple[str, Layer]]:
         """Every layer inside, with its dotted name."""
@@ -109,12 +122,18 @@ class Sequential(Layer):
         evaluation, give this model's outputs with these weights.
 
         Raises:
-            UsageError: if a paper dropout is not followed by a Linear.
+            UsageError: if a paper dropout is not followed by a Linear, or a container of one's own, which
+                may do more than its layers one after another, is in the model.
         """
         weights = self.state_dict()
         leaves = list(self.leaves())
         for (_, layer), (name, following) in zip(leaves, [*leaves[1:], ("", self)], strict=True):
             if isinstance(layer, Dropout) and layer.mode == "paper" and layer.rate.threshold:
+                if not is_chain(self):
+                    raise UsageError(
+                        f"{self} has a container of your own: what takes the place of {layer} in it, only "
+                        "you know"
+                    )
                 if not isinstance(following, Linear):
                     raise UsageError(f"{layer} is not followed by a Linear that could scale in its place")
                 weights[f"{name}.weight"] *= layer.rate.keep
@@ -133,3 +152,20 @@ class Sequential(Layer):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+def is_chain(layer: Layer) -> bool:
+    """Whether a layer is one alone, or is what its `leaves` are one after another.
+
+    A container of one's own, a class derived from Sequential too, may do more with the layers inside.
+
+    >>> from minidrop.layers import Linear
+    >>> class Residual(Sequential):
+    ...     def forward(self, x):
+    ...         return x + super().forward(x)
+    >>> is_chain(Sequential(Sequential(Linear(2, 2)))), is_chain(Sequential(Residual(Linear(2, 2))))
+    (True, False)
+    """
+    if type(layer) is Sequential:
+        return all(map(is_chain, layer.layers))
+    return any(leaf is layer for _, leaf in layer.leaves())

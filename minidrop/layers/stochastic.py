@@ -39,6 +39,22 @@ class DropRate:
         return _LANES / (_LANES - self.threshold) if self.threshold < _LANES else 0.0
 
 
+class DropProb:
+    """A checked, settable `drop_prob`, and the `rate` that it is rounded to."""
+
+    rate: DropRate
+
+    @property
+    def drop_prob(self) -> float:
+        """The probability that an element is dropped, in [0, 1]."""
+        return self._drop_prob
+
+    @drop_prob.setter
+    def drop_prob(self, drop_prob: float) -> None:
+        self.rate = DropRate.of(drop_prob)
+        self._drop_prob = drop_prob
+
+
 class StochasticLayer(Layer):
     """A layer whose training pass is random: a function of (seed, place in the model, step).
 
@@ -64,6 +80,7 @@ class StochasticLayer(Layer):
 
     def set_step(self, step: int) -> None:
         """Let the next training pass draw the randomness of `step`."""
+        super().set_step(step)
         self.step = check_count("step", step, 0)
 
     @property
@@ -140,14 +157,14 @@ def behaving(model: Layer, training: bool) -> Iterator[None]:
     >>> model[0].training, model[1].training
     (True, False)
     """
-    leaves = [leaf for _, leaf in model.leaves()]
-    flags = [(layer, layer.training) for layer in (model, *leaves)]
-    steps = [(leaf, leaf.step) for leaf in leaves if isinstance(leaf, StochasticLayer)]
+    layers = list(model.modules())
+    flags = [(layer, layer.training) for layer in layers]
+    steps = [(layer, layer.step) for layer in layers if isinstance(layer, StochasticLayer)]
     model.train(training)
     try:
         yield
     finally:
         for layer, was in flags:
             layer.training = was
-        for leaf, step in steps:
-            leaf.set_step(step)
+        for stochastic, step in steps:
+            stochastic.set_step(step)

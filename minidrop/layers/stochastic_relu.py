@@ -1,10 +1,10 @@
 """A rectifier that is switched off at random (document 003, question 7)."""
 
 from minidrop.backends import Array, Backend
-from minidrop.layers.stochastic import DropRate, StochasticLayer
+from minidrop.layers.stochastic import DropProb, StochasticLayer
 
 
-class StochasticReLU(StochasticLayer):
+class StochasticReLU(DropProb, StochasticLayer):
     """y = c max(x, 0) m in training with a keep mask m, y = max(x, 0) in evaluation.
 
         dx = c dy m [x > 0] in training        dx = dy [x > 0] in evaluation
@@ -37,7 +37,6 @@ class StochasticReLU(StochasticLayer):
     ) -> None:
         super().__init__(seed, backend)
         self.drop_prob = drop_prob
-        self.rate = DropRate.of(drop_prob)
         self.scaled = scaled
 
     def forward(self, x: Array) -> Array:

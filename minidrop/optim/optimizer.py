@@ -214,10 +214,14 @@ class Optimizer:
         return None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """A class with an update or a projection of its own has no longer the formula of its base class."""
+        """A class whose update, linear rule or projection is newer than its formula has no formula."""
         super().__init_subclass__(**options)
-        if {"update", "project"} & vars(cls).keys() and "formula" not in vars(cls):
-            cls.formula = Optimizer.formula  # type: ignore[method-assign]
+        for kind in cls.__mro__:
+            if "formula" in vars(kind):
+                return
+            if {"update", "linear_rule", "project"} & vars(kind).keys():
+                cls.formula = Optimizer.formula  # type: ignore[method-assign]
+                return
 
     def numbers(self, *, counted: bool = False) -> Any:
         """Where kernels find what changes from step to step; None on a backend without kernels.

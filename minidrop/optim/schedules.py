@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Callable
-from math import exp, floor
+from math import exp, floor, inf
 from typing import TypeAlias
 
 from minidrop.errors import ArgumentError, check_range
@@ -38,7 +38,7 @@ def exponential(initial: float, decay: float) -> Schedule:
     """
     check_range("initial", initial, 0)
     check_range("decay", decay, 0)
-    return lambda epoch: float(initial * decay**epoch)
+    return lambda epoch: float(initial * _power(decay, epoch))
 
 
 def linear(initial: float, final: float, epochs: float) -> Schedule:
@@ -87,7 +87,15 @@ def step(initial: float, factor: float, epochs: float) -> Schedule:
     check_range("initial", initial, 0)
     check_range("factor", factor, 0)
     _check_epochs(epochs)
-    return lambda epoch: float(initial * factor ** floor(epoch / epochs))
+    return lambda epoch: float(initial * _power(factor, floor(epoch / epochs)))
+
+
+def _power(base: float, exponent: float) -> float:
+    """base^exponent, infinite where it is too large, which an optimizer refuses by name."""
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return inf
 
 
 def _check_epochs(epochs: float) -> None:

@@ -6,6 +6,7 @@ import test_fused_chains
 import test_fused_gradients
 import test_operations
 import test_optimizer_base
+import test_own_classes
 import test_team
 import test_threads
 from checks import add
@@ -79,6 +80,10 @@ for name in (
     "dropout last",
 ):
     add(f"no chain: {name}", test_fused_chains.test_what_is_no_chain_is_trained_by_its_layers, name=name)
+add(
+    "no chain: a container of one's own",
+    test_own_classes.test_a_container_with_passes_of_its_own_is_not_fused_away,
+)
 add("a chain", test_fused_chains.test_a_chain_is_fused_unless_that_is_not_wanted, name="nested")
 add("a loss of one's own", test_fused_chains.test_a_loss_of_ones_own_is_not_fused)
 for name, change in (("a step", test_fused_gradients.clipped), ("an update", test_fused_gradients.signs)):

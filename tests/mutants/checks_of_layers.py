@@ -9,6 +9,7 @@ import test_keep_rates
 import test_layers
 import test_net_gradients
 import test_operations
+import test_own_classes
 import test_sequential
 import test_stochastic
 import test_streams
@@ -76,6 +77,16 @@ add(
     "parameter gradients of any layer",
     test_layers.test_backward_parameters_writes_what_backward_writes,
     name="DropConnect, per example",
+)
+add(
+    "gradients of a first layer of one's own",
+    test_own_classes.test_a_backward_pass_of_ones_own_gives_the_first_layers_gradients,
+    make=lambda: md.Sequential(test_own_classes.Doubled(8, 3, dtype="float64")),
+)
+add(
+    "seeds in a container",
+    test_own_classes.test_the_seed_and_the_step_reach_what_is_inside,
+    kind=test_own_classes.Around,
 )
 add("parameter gradients alone", test_sequential.test_parameter_gradients_alone_are_the_same_gradients)
 add(

@@ -83,9 +83,30 @@ LAYER_MUTANTS = [
     bug(
         "the first layer with parameters left out",
         SEQUENTIAL + "backward_parameters",
-        "self.layers[first].backward_parameters(dy)",
+        "write_gradients(self.layers[first], dy)",
         "pass",
         "parameter gradients alone",
+    ),
+    bug(
+        "a first layer's own backward pass is not asked",
+        "minidrop.layers.layer:write_gradients",
+        'if "backward" in vars(kind):',
+        "if False:",
+        "gradients of a first layer of one's own",
+    ),
+    bug(
+        "the layers in a container begin alike",
+        "minidrop.layers.layer:Layer.seed",
+        "index = layer.seed(seed, index)",
+        "layer.seed(seed, index)",
+        "seeds in a container",
+    ),
+    bug(
+        "a container's masks are those of any step",
+        "minidrop.layers.layer:Layer.set_step",
+        "layer.set_step(step)",
+        "pass",
+        "seeds in a container",
     ),
     bug(
         "outputs share one buffer",

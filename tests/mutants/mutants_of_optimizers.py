@@ -251,8 +251,8 @@ OPTIMIZER_MUTANTS = [
     bug(
         "the schedule is an epoch ahead",
         "minidrop.optim.schedules:exponential",
-        "decay**epoch",
-        "decay ** (epoch + 1)",
+        "decay, epoch",
+        "decay, epoch + 1",
         "exponential schedule",
     ),
 ]

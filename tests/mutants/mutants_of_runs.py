@@ -61,7 +61,7 @@ RUN_MUTANTS = [
     ),
     bug("evaluation stays in training", BEHAVING, "model.train(training)", "pass", "evaluation"),
     bug("the model is left in evaluation", BEHAVING, "layer.training = was", "pass", "evaluation"),
-    bug("a probe's masks are used up", BEHAVING, "leaf.set_step(step)", "pass", "modes and steps"),
+    bug("a probe's masks are used up", BEHAVING, "stochastic.set_step(step)", "pass", "modes and steps"),
     bug(
         "one mode for all layers",
         BEHAVING,

@@ -25,6 +25,13 @@ SHARE_MUTANTS = [
         "no chain: two dropouts",
     ),
     bug(
+        "fused: a container of one's own",
+        BLOCKS,
+        " or not is_chain(model)",
+        "",
+        "no chain: a container of one's own",
+    ),
+    bug(
         "fused: a subclass for its base class",
         BLOCKS,
         "type(layer) is Linear",
