@@ -120,7 +120,7 @@ EXPERIMENT = Experiment(
     ids=("003-Q2",),
     question="After how many epochs, if ever, is the network better with dropout than without?",
     data="fashion-mnist",
-    duration="6 min",
+    duration="15 min",
     jobs=jobs,
     analyse=analyse,
 )

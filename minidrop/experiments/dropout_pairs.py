@@ -112,7 +112,7 @@ EXPERIMENT = Experiment(
     ids=("003-Q1",),
     question="Is it better to drop more of the first hidden layer or of the second?",
     data="fashion-mnist",
-    duration="6 min",
+    duration="20 min",
     jobs=jobs,
     analyse=analyse,
 )

@@ -172,7 +172,7 @@ EXPERIMENT = Experiment(
     ids=("004-1", "004-2", "004-3", "004-4", "004-5", "004-6", "004-7"),
     question="What do seven initializations do to the variances of activations and gradients by layer?",
     data="fashion-mnist",
-    duration="4 min",
+    duration="6 min",
     jobs=jobs,
     analyse=analyse,
 )
