@@ -3,11 +3,13 @@
 import numpy as np
 
 from minidrop.backends import Array
+from minidrop.layers.layer import write_gradients
 from minidrop.parameters import Parameter
 from minidrop.testing.context import Context, gradient_name
 from minidrop.testing.findings import Findings
-from minidrop.testing.report import Outcome
+from minidrop.testing.report import Outcome, raised
 from minidrop.testing.subject import Subject, held, host, module_of
+from minidrop.testing.tolerances import FLOAT32, ROUNDING
 
 
 def before_forward(ctx: Context) -> Outcome:
@@ -17,9 +19,9 @@ def before_forward(ctx: Context) -> Outcome:
         dx = fresh.layer.backward(ctx.copy(ctx.dy))
     except Exception:
         return found.outcome()
-    done = ctx.run()
-    stateless = (
-        not fresh.ours and not fresh.values() and np.array_equal(host(dx), host(done.gradients["input"]))
+    after, done = {"input": dx} | fresh.gradients(), ctx.run()
+    stateless = not fresh.ours and all(
+        np.array_equal(host(gradient), host(done.gradients[name])) for name, gradient in after.items()
     )
     found.require(
         stateless,
@@ -116,21 +118,59 @@ def declared(ctx: Context) -> Outcome:
 
 def repeatable(ctx: Context) -> Outcome:
     """The same passes again give the same bits, also after passes over something else."""
-    found, fresh, rng = Findings(), ctx.subject.copy(), ctx.generator()
-    other_x = ctx.xp.asarray(rng.standard_normal(ctx.x.shape)) + ctx.x / 2
-    other_dy = ctx.xp.asarray(rng.standard_normal(ctx.dy.shape))
+    found, fresh = Findings(), ctx.subject.copy()
+    other_x, other_dy = _others(ctx)
     first = _copied(ctx, fresh, ctx.x, ctx.dy)
     second = _copied(ctx, fresh, ctx.x, ctx.dy)
     for name in first:
         _same(ctx, found, name, second[name], first[name], "when both passes run again")
-    if not found.problems:
-        moved = _copied(ctx, fresh, other_x, other_dy)
-        alone = _copied(ctx, ctx.subject.copy(), other_x, other_dy)
+    passes = {"another x": (other_x, other_dy)}
+    if len(ctx.dy) == ctx.batch > 1:
+        passes["a larger batch"] = ctx.x[:-1], ctx.dy[:-1]
+    for what, (x, dy) in passes.items():
+        if found.problems:
+            break
+        when = f"after passes over {what}; is a cache stale?"
+        try:
+            alone = _copied(ctx, ctx.subject.copy(), x, dy)
+        except Exception:  # it has one batch size, or refuses that x
+            continue
+        try:
+            moved = _copied(ctx, fresh, x, dy)
+        except Exception as error:
+            found.require(False, f"{raised(error)} {when}")
+            break
         for name in moved:
-            _same(
-                ctx, found, name, moved[name], alone[name], "after passes over another x; is a cache stale?"
-            )
+            _same(ctx, found, name, moved[name], alone[name], when)
     return found.outcome()
+
+
+def in_training(ctx: Context) -> Outcome:
+    """In buffers used again, as a TrainStep has them, and by `backward_parameters` all is the same."""
+    found, fresh = Findings(ctx.tolerance("training step", ROUNDING), ctx.batch), ctx.subject.copy()
+    fresh.layer.reuse_buffers(True)
+    for x, dy in (_others(ctx), (ctx.x, ctx.dy)):
+        done = ctx.run(x, dy)
+        found.compare(
+            "y in a buffer used again", fresh.forward(ctx.copy(x)), done.y, "a new array", scale=ctx.floor
+        )
+        now = {"input": fresh.layer.backward(ctx.copy(dy))} | fresh.gradients()
+        for name, gradient in done.gradients.items():
+            what = f"{gradient_name(name)}, with buffers used again,"
+            found.compare(what, now[name], gradient, "new arrays", scale=ctx.floor)
+        fresh.forward(ctx.copy(x))
+        write_gradients(fresh.layer, ctx.copy(dy))
+        for name, gradient in fresh.gradients().items():
+            what = f"{gradient_name(name)} by {type(fresh.layer).__name__}.backward_parameters"
+            found.compare(what, gradient, done.gradients[name], "backward", scale=ctx.floor)
+    return found.outcome()
+
+
+def _others(ctx: Context) -> tuple[Array, Array]:
+    """Another dy, and an x whose elements are between those of x, in whatever interval these are."""
+    rng = ctx.generator()
+    shuffled = ctx.x.reshape(-1)[ctx.xp.asarray(rng.permutation(ctx.x.size))].reshape(ctx.x.shape)
+    return (ctx.x + shuffled) / 2, ctx.xp.asarray(rng.standard_normal(ctx.dy.shape))
 
 
 def _copied(ctx: Context, subject: Subject, x: Array, dy: Array) -> dict[str, Array]:
@@ -179,17 +219,25 @@ def memory(ctx: Context) -> Outcome:
 
 
 def dtypes(ctx: Context) -> Outcome:
-    """float32 in, float32 out, gradients included; float64 likewise."""
-    found = Findings()
+    """float32 in, float32 out, gradients included, with the values of float64; float64 likewise."""
+    found = Findings(max(FLOAT32, ctx.tolerance("dtype", FLOAT32)), ctx.batch)
+    x, dy = ctx.x.astype("float32"), ctx.dy.astype("float32")
+    exact = ctx.run(x.astype("float64"), dy.astype("float64"), ctx.original.cast("float64"))
     for dtype in ("float32", "float64"):
         cast = ctx.original.cast(dtype)
-        done = ctx.run(ctx.x.astype(dtype), ctx.dy.astype(dtype), cast)
+        done = ctx.run(x.astype(dtype), dy.astype(dtype), cast)
         results = {"y": done.y} | {gradient_name(n): g for n, g in done.gradients.items() if g is not None}
         for what, array in results.items():
             named = f", parameters as {dtype}: {', '.join(cast.values())}" if cast.values() else ""
             fine = getattr(array, "dtype", None) == dtype
             is_now = getattr(array, "dtype", type(array).__name__)
             found.require(fine, f"{what} is {is_now} for {dtype} x and dy{named}")
+        if dtype == "float32":
+            found.compare("y in float32", done.y, exact.y, "in float64")
+            for name, gradient in done.gradients.items():
+                if gradient is not None and host(gradient).shape == host(exact.gradients[name]).shape:
+                    what = f"{gradient_name(name)} in float32"
+                    found.compare(what, gradient, exact.gradients[name], "in float64", scale=ctx.floor)
     return found.outcome()
 
 

@@ -77,6 +77,16 @@ class Bench:
                 return True
         return False
 
+    @property
+    def lr(self) -> float:
+        """The learning rate; ArgumentError if there is none."""
+        for name in ("lr", "learning_rate"):
+            if hasattr(self.optimizer, name):
+                return float(getattr(self.optimizer, name))
+        raise ArgumentError(
+            "the formula takes lr, but the optimizer has neither lr nor learning_rate to halve mid-way"
+        )
+
     def without_projections(self) -> "Bench":
         """Itself, without what acts on whole rows."""
         if isinstance(getattr(self.optimizer, "projections", None), list):

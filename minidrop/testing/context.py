@@ -49,6 +49,7 @@ class Context:
         rng = np.random.default_rng(seed)
         self.seed = seed
         self.override = tolerance
+        self.drawn = x is None
         if x is None:
             arrays = subject.values().values()
             xp = subject.layer.backend.xp if subject.ours else module_of(next(iter(arrays), None))
@@ -118,13 +119,27 @@ class Context:
 
     @cached_property
     def central(self) -> dict[str, Slopes]:
-        """The slopes of the input and of every parameter, by central differences at `x_smooth`."""
+        """The slopes of the input and of every parameter, by central differences at `x_smooth`.
+
+        Before they contradict a gradient they are taken again with a closer look.
+        """
         shapes = {"input": self.x.shape} | {n: v.shape for n, v in self.subject.values().items()}
         slopes = {}
         for name, shape in shapes.items():
             found = probes(shape, np.random.default_rng(self.seed))
             slopes[name] = self._slopes(name, found, self.x_smooth)
+            if self._contradict(name, slopes[name]):
+                slopes[name] = self._slopes(name, found, self.x_smooth, closer=True)
         return slopes
+
+    def _contradict(self, name: str, slopes: Slopes) -> bool:
+        gradient = self.smooth_run.gradients[name]
+        shape = self.x.shape if name == "input" else self.subject.values()[name].shape
+        if host(gradient).shape != shape:
+            return False  # nothing to hold them against
+        predicted = np.array([probe.of(host(gradient)) for probe in slopes.probes])
+        apart = np.abs(predicted - slopes.values)[slopes.smooth].max(initial=0)
+        return not apart <= CENTRAL * slopes.scale
 
     @cached_property
     def complex(self) -> dict[str, Host] | str:
@@ -147,8 +162,13 @@ class Context:
         """Both passes at `x_smooth`, the place where the slopes are taken."""
         return self.run(self.x_smooth)
 
-    def _slopes(self, name: str, found: list[Any], x: Array) -> Slopes:
-        return central_slopes(self.mover(x=x), name, found, host(self.dy))
+    @cached_property
+    def floor(self) -> float:
+        """Σ |dy y| / 64: less than that is rounding of the passes, whatever a gradient's size."""
+        return float(np.abs(host(self.dy) * host(self.run().y)).sum()) / 64
+
+    def _slopes(self, name: str, found: list[Any], x: Array, *, closer: bool = False) -> Slopes:
+        return central_slopes(self.mover(x=x), name, found, host(self.dy), closer=closer)
 
 
 def gradient_name(name: str) -> str:

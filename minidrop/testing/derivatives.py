@@ -77,8 +77,12 @@ class Slopes:
         return len(self.probes) == int(np.prod(shape)) and all(p.index is not None for p in self.probes)
 
 
-def central_slopes(mover: Mover, name: str, found: list[Probe], dy: Host) -> Slopes:
-    """(f(θ + h) - f(θ - h)) / 2h for each probe, and whether f has a kink there."""
+def central_slopes(mover: Mover, name: str, found: list[Probe], dy: Host, *, closer: bool = False) -> Slopes:
+    """D(h) = (f(θ + h) - f(θ - h)) / 2h for each probe, and whether f has a kink there.
+
+    Its error is h² f⁽³⁾/6. A closer look takes (4 D(h/2) - D(h)) / 3, whose error is of the order h⁴, by
+    twice as many forward passes.
+    """
     values, smooth = np.zeros(len(found)), np.ones(len(found), bool)
     middle = host(mover.at(name, np.zeros(found[0].direction.shape), 0.0)) if found else np.zeros(())
     start = host(mover.x if name == "input" else mover.start[name])
@@ -91,6 +95,9 @@ def central_slopes(mover: Mover, name: str, found: list[Probe], dy: Host) -> Slo
             falls = bool((smaller <= gap / 4 + 8 * noise).all())
             settled = bool((np.abs(nearer - center) <= 100 * CENTRAL * slope + 8 * noise).all())
             smooth[i] = falls and settled
+        if closer:
+            half, _, _ = _sides(mover, name, probe, middle, CENTRAL_STEP * size / 2)
+            center = (4 * half - center) / 3
         values[i] = float((dy * center).sum())
     # Σ |dy y| is what rounding is relative to; its 64th leaves a 16th of the tolerance to it
     scale = max(float(np.abs(dy * middle).sum()) / 64, float(np.abs(values[smooth]).max(initial=0)))

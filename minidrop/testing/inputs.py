@@ -1,4 +1,4 @@
-"""The checks of unusual inputs: arrays that are not contiguous, batches of one, and of none."""
+"""The checks of other inputs: not contiguous, batches of one and of none, larger x, moved parameters."""
 
 import warnings
 from collections.abc import Callable
@@ -7,10 +7,10 @@ import numpy as np
 
 from minidrop.backends import Array
 from minidrop.testing.context import Context, gradient_name
-from minidrop.testing.derivatives import Probe, central_slopes
+from minidrop.testing.derivatives import Mover, Probe, central_slopes
 from minidrop.testing.findings import Findings
-from minidrop.testing.report import Outcome, raised
-from minidrop.testing.subject import host
+from minidrop.testing.report import Outcome, SkipCheck, raised
+from minidrop.testing.subject import Subject, host
 from minidrop.testing.tolerances import CENTRAL, ROUNDING
 
 
@@ -54,7 +54,7 @@ def size_one(ctx: Context) -> Outcome:
     try:
         y = ctx.subject.copy().forward(ctx.copy(x))
         if found.require(y.shape == (1, *ctx.dy.shape[1:]), f"y of a batch of one has shape {y.shape}"):
-            _one_example(ctx, found, x, ctx.copy(ctx.dy[:1]))
+            _along_directions(ctx, found, ctx.subject, x, ctx.copy(ctx.dy[:1]), "of a batch of one")
     except Exception as error:
         found.require(False, f"a batch of one: {raised(error)}")
     fresh, empty = ctx.subject.copy(), ctx.xp.zeros((0, *ctx.x.shape[1:]))
@@ -72,11 +72,38 @@ def size_one(ctx: Context) -> Outcome:
     return found.outcome("an empty batch gives an empty y")
 
 
-def _one_example(ctx: Context, found: Findings, x: Array, dy: Array) -> None:
-    gradients = ctx.run(x, dy).gradients
-    mover, rng = ctx.mover(x=x), ctx.generator()
-    for name, value in ({"input": x} | ctx.subject.values()).items():
-        gradient, what = gradients[name], f"{gradient_name(name)} of a batch of one"
+def elsewhere(ctx: Context, larger: float) -> Outcome:
+    """Where each parameter is moved by a tenth, and a drawn x is `larger`, the gradients are right too.
+
+    A gain of 1, a gate of 0 or an x below a bound says nothing of what multiplies by it or is cut off there.
+    """
+    found, subject, rng = (
+        Findings(ctx.tolerance("elsewhere", CENTRAL), ctx.batch),
+        ctx.subject.copy(),
+        ctx.generator(),
+    )
+    for value in subject.values().values():
+        amount = ctx.xp.asarray(rng.choice([-0.1, 0.1], value.shape))
+        value[...] += amount * ctx.xp.where(value == 0, 1, value)
+    x = larger * ctx.x if ctx.drawn else ctx.x_smooth
+    try:
+        with np.errstate(all="ignore"):
+            y = host(subject.copy().forward(ctx.copy(x)))
+    except Exception as error:
+        raise SkipCheck(f"forward does not work there: {raised(error)}") from None
+    if not np.isfinite(y).all():
+        raise SkipCheck("forward is not finite there")
+    _along_directions(ctx, found, subject, x, ctx.dy, f"at moved parameters{' and a larger x' * ctx.drawn}")
+    return found.outcome()
+
+
+def _along_directions(
+    ctx: Context, found: Findings, subject: Subject, x: Array, dy: Array, where: str
+) -> None:
+    gradients = ctx.run(x, dy, subject).gradients
+    mover, rng = Mover(subject.copy(), ctx.copy(x)), ctx.generator()
+    for name, value in ({"input": x} | subject.values()).items():
+        gradient, what = gradients[name], f"{gradient_name(name)} {where}"
         shape = host(gradient).shape
         if shape != value.shape:
             whole = host(ctx.smooth_run.gradients[name]).shape  # if wrong too, the check of shapes says so
@@ -84,7 +111,7 @@ def _one_example(ctx: Context, found: Findings, x: Array, dy: Array) -> None:
             continue
         directions = [rng.uniform(-1, 1, value.shape) for _ in range(3)]
         probes = [Probe(f"along random direction {k}", None, v) for k, v in enumerate(directions)]
-        slopes = central_slopes(mover, name, probes, host(dy))
+        slopes = central_slopes(mover, name, probes, host(dy), closer=True)
         got = np.array([probe.of(host(gradient)) for probe in probes])
         labels = [probe.label for probe in probes]
         scale = max(slopes.scale, float(np.abs(host(gradient)).max(initial=0)))

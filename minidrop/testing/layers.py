@@ -7,7 +7,7 @@ from typing import Any
 from minidrop.backends import Array
 from minidrop.testing import behaviour, gradients, inputs
 from minidrop.testing.context import Context, shape_for
-from minidrop.testing.report import Outcome, Report, run_checks
+from minidrop.testing.report import Outcome, Report, check_names, run_checks
 from minidrop.testing.subject import Subject
 
 
@@ -35,9 +35,12 @@ def check_layer(
         no mutation               x, dy and the parameters stay as they are
         frozen randomness         the same x gives the same y
         parameters                every array of floats that y depends on is named
-        repeatable                so do gradients: they are written, not added to; no cache is stale
+        repeatable                so do gradients: they are written, not added to; no cache is stale, of
+                                  another x or of a larger batch
         memory                    results share none with each other or with x and dy
-        dtype                     float32 in, float32 out, and gradients; float64 likewise
+        dtype                     float32 in, float32 out, with the values of float64; float64 likewise
+        training step             the same in buffers used again and by `backward_parameters`, which an
+                                  md.Layer has
         linearity of backward     backward(2 a - 3 b) = 2 backward(a) - 3 backward(b)
         batch additivity          examples do not mix, parameters' gradients are sums over them
         finite differences        central, every element of small arrays, away from kinks
@@ -45,6 +48,7 @@ def check_layer(
         adjointness               <dy, J v> = <Jᵀ dy, v> for random v
         non-contiguous input      gives what a contiguous one gives
         size one                  a batch of one is right, an empty one is refused or empty
+        elsewhere                 gradients are right at parameters moved by a tenth and, if drawn, larger x
 
     Args:
         layer: the layer; its mode, training or evaluation, is left as it is.
@@ -69,7 +73,7 @@ def check_layer(
 
     >>> import minidrop as md
     >>> print(check_layer(md.Tanh()))
-    Tanh(): 15 passed
+    Tanh(): 17 passed
     check                     status     largest error   tolerance  note
     backward before forward   passed                 -           -
     shapes                    passed                 -           -
@@ -78,14 +82,16 @@ def check_layer(
     parameters                passed                 -           -  none
     repeatable                passed                 -           -
     memory                    passed                 -           -
-    dtype                     passed                 -           -
+    dtype                     passed           ...e-0...     1.6e-02
+    training step             passed           0.0e+00     9.1e-13
     linearity of backward     passed           ...e-1...     9.1e-13
     batch additivity          passed           ...           9.1e-13
     finite differences        passed           ...e-1...     3.8e-08
     complex step              passed           ...e-1...     3.6e-12
-    adjointness               passed           ...e-1...     9.1e-13
+    adjointness               passed           ...e-1...     3.6e-12
     non-contiguous input      passed           ...           9.1e-13
     size one                  passed           ...e-1...     3.8e-08  an empty batch raises
+    elsewhere                 passed           ...e-1...     3.8e-08
     """
     subject = Subject(layer, parameters or {}, freeze)
     shape = shape_for(layer, input_shape)
@@ -99,6 +105,7 @@ def check_layer(
         "repeatable": partial(behaviour.repeatable, ctx),
         "memory": partial(behaviour.memory, ctx),
         "dtype": partial(behaviour.dtypes, ctx),
+        **({"training step": partial(behaviour.in_training, ctx)} if subject.ours else {}),
         "linearity of backward": partial(gradients.linearity, ctx),
         "batch additivity": partial(gradients.batch_additivity, ctx),
         "finite differences": partial(gradients.finite_differences, ctx),
@@ -106,7 +113,9 @@ def check_layer(
         "adjointness": partial(gradients.adjointness, ctx, analytic),
         "non-contiguous input": partial(inputs.non_contiguous, ctx),
         "size one": partial(inputs.size_one, ctx),
+        "elsewhere": partial(inputs.elsewhere, ctx, 8.0),
     }
+    check_names(tolerance, checks)
     after = list(checks)[list(checks).index("frozen randomness") + 1 :]
     needs = dict.fromkeys(after, ("frozen randomness", "shapes raised"))
     call = ["layer"] + (["x"] if x is not None else [f"input_shape={shape}"])

@@ -12,11 +12,11 @@ from minidrop.testing import gradients
 from minidrop.testing.behaviour import frozen, repeatable
 from minidrop.testing.context import Context
 from minidrop.testing.findings import Findings
-from minidrop.testing.inputs import non_contiguous
+from minidrop.testing.inputs import elsewhere, non_contiguous
 from minidrop.testing.layers import subject_name
-from minidrop.testing.report import Outcome, Report, raised, run_checks
+from minidrop.testing.report import Outcome, Report, check_names, raised, run_checks
 from minidrop.testing.subject import Subject, check_instance, duplicate, host, module_of
-from minidrop.testing.tolerances import ROUNDING
+from minidrop.testing.tolerances import FLOAT32, ROUNDING
 
 
 class LossAsLayer:
@@ -58,6 +58,7 @@ def check_loss(
 
         rows sum to zero      of dz, if L does not change when a row of z is shifted
         batch behaviour       a batch given twice changes a mean nothing, and doubles a sum, dz alike
+        elsewhere             dz is right for drawn logits that are 32 times as large
         stability             L and dz are finite for logits of ±1e4
 
     Args:
@@ -94,7 +95,7 @@ def check_loss(
             raise ArgumentError("logits are not (examples, classes): give labels too")
         labels = module_of(z).asarray(rng.integers(0, z.shape[1], len(z)))
     try:
-        duplicate(loss).forward(xp.array(z), xp.array(labels))
+        value = duplicate(loss).forward(xp.array(z), xp.array(labels))
     except ArgumentError:
         raise
     except Exception as error:
@@ -102,21 +103,27 @@ def check_loss(
             f"{type(loss).__name__} of float64 logits of shape {z.shape} and labels of shape {labels.shape}: "
             f"{raised(error)}; give logits and labels that it takes"
         ) from error
+    if np.size(host(value)) != 1:
+        raise ArgumentError(
+            f"the loss must be one number, got shape {np.shape(host(value))}: add the examples up"
+        )
     ctx = Context(Subject(LossAsLayer(loss, labels), {}, None), z, z.shape, seed, tolerance)
-    ctx.dy = xp.ones(1)
+    ctx.dy, ctx.drawn = xp.ones(1), logits is None
     checks: dict[str, Callable[[], Outcome]] = {
         "backward before forward": partial(_before_forward, loss),
         "no mutation": partial(_no_mutation, ctx, loss, labels),
         "dtype": partial(_dtypes, ctx, loss, labels),
         "frozen randomness": partial(frozen, ctx),
-        "repeatable": partial(repeatable, ctx),
+        "repeatable": partial(_repeatable, ctx, loss, labels),
         "finite differences": partial(gradients.finite_differences, ctx, "the loss"),
         "complex step": partial(gradients.complex_step, ctx, analytic),
         "rows sum to zero": partial(_rows, ctx, loss, labels),
         "batch behaviour": partial(_batch, ctx, loss, labels, reduction),
+        "elsewhere": partial(elsewhere, ctx, 32.0),
         "stability": partial(_stability, ctx, loss, labels),
         "non-contiguous input": partial(non_contiguous, ctx),
     }
+    check_names(tolerance, checks)
     after = list(checks)[list(checks).index("frozen randomness") + 1 :]
     call = ["loss"] + (["logits"] if logits is not None else [f"shape={tuple(z.shape)}"])
     call += ["labels=labels"] * given + [f"analytic={analytic}"] * (analytic is not None) + [f"seed={seed}"]
@@ -148,26 +155,49 @@ def _before_forward(loss: Any) -> Outcome:
 def _no_mutation(ctx: Context, loss: Any, labels: Array) -> Outcome:
     found, fresh = Findings(), duplicate(loss)
     z, t = ctx.copy(ctx.x), ctx.xp.array(labels)
-    value = fresh.forward(z, t)
+    fresh.forward(z, t)
     fresh.backward()
     for name, now, before in (("logits", z, ctx.x), ("labels", t, labels)):
         for where in np.argwhere(host(now) != host(before))[:1]:
             old, new = host(before)[tuple(where)], host(now)[tuple(where)]
             place = tuple(int(i) for i in where)
             found.require(False, f"the passes changed {name} at {place} from {old:.8g} to {new:.8g}")
-    found.require(host(value).size == 1, f"the loss must be one number, got shape {host(value).shape}")
     return found.outcome()
 
 
-def _dtypes(ctx: Context, loss: Any, labels: Array) -> Outcome:
-    found = Findings()
-    for dtype in ("float32", "float64"):
-        value, dz = _run(
-            loss, ctx.x.astype(dtype), labels if labels.dtype.kind != "f" else labels.astype(dtype)
+def _repeatable(ctx: Context, loss: Any, labels: Array) -> Outcome:
+    """As for layers, and after the same loss has seen other labels and another number of them."""
+    outcome = repeatable(ctx)
+    found, fresh = Findings(0.0, ctx.batch), duplicate(loss)
+    fresh.forward(ctx.copy(ctx.x), ctx.xp.array(labels))
+    fresh.backward()
+    turned = ctx.xp.roll(ctx.x, 1, axis=0), ctx.xp.roll(labels, 1, axis=0)
+    for z, t in (turned, (ctx.x[1:], labels[1:])) if ctx.batch > 1 and not outcome.problems else ():
+        value, dz = _run(loss, z, t)
+        again = fresh.forward(ctx.copy(z), ctx.xp.array(t))
+        after = "after passes over another batch; is a cache stale?"
+        found.compare(
+            f"the loss {after}", np.reshape(host(again), 1), np.reshape(host(value), 1), "a new copy"
         )
+        found.compare(f"the gradient {after}", fresh.backward(), dz, "a new copy")
+    outcome.problems += found.problems
+    outcome.status = "failed" if outcome.problems else outcome.status
+    return outcome
+
+
+def _dtypes(ctx: Context, loss: Any, labels: Array) -> Outcome:
+    found = Findings(max(FLOAT32, ctx.tolerance("dtype", FLOAT32)), ctx.batch)
+    results = {}
+    for dtype in ("float32", "float64"):
+        z = ctx.x.astype("float32").astype(dtype)
+        targets = labels if labels.dtype.kind != "f" else labels.astype("float32").astype(dtype)
+        value, dz = results[dtype] = _run(loss, z, targets)
         found.require(dz.dtype == dtype, f"the gradient is {dz.dtype} for {dtype} logits")
         kind = getattr(value, "dtype", None)  # a Python float has none, and is fine
         found.require(kind is None or kind == dtype, f"the loss is {kind} for {dtype} logits")
+    (value, dz), (exact, gradient) = results.values()
+    found.compare("the loss in float32", np.reshape(host(value), 1), np.reshape(host(exact), 1), "in float64")
+    found.compare("the gradient in float32", dz, gradient, "in float64")
     return found.outcome()
 
 
@@ -215,7 +245,9 @@ def _batch(ctx: Context, loss: Any, labels: Array, reduction: str | None) -> Out
 def _stability(ctx: Context, loss: Any, labels: Array) -> Outcome:
     found = Findings()
     signs = np.where(ctx.generator().random(ctx.x.shape) < 0.5, -1e4, 1e4)
-    for how, values in (("±1e4", signs), ("1e4", np.abs(signs)), ("-1e4", -np.abs(signs))):
+    rows = np.abs(signs) * (-1.0) ** np.arange(len(signs)).reshape(-1, *[1] * (signs.ndim - 1))
+    logits = {"±1e4": signs, "1e4": np.abs(signs), "-1e4": -np.abs(signs), "±1e4 by rows": rows}
+    for how, values in logits.items():
         for dtype in ("float32", "float64"):
             with np.errstate(all="ignore"):
                 value, dz = _run(loss, ctx.xp.asarray(values.astype(dtype)), labels)

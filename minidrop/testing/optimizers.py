@@ -30,8 +30,9 @@ def check_optimizer(
     Named as `skip` takes them:
 
         gradients unchanged    step() only reads them
-        dtype                  float32 weights stay float32, in the memory that they were in; float64 likewise
         independent            two optimizers side by side do what each does alone
+        dtype                  float32 weights stay float32, in the memory that they were in, and go where
+                               float64 ones go; float64 likewise
         formula                every step is the formula's
         elementwise            permuted elements move as before, and parameters split otherwise too
         learning rate 0        does nothing, where there is an lr
@@ -43,7 +44,8 @@ def check_optimizer(
             optimizers take, or with `plain` a mapping {name: (value, grad)} of NumPy arrays. Its
             `step()` must change the values in place.
         formula: a plain update of float64 arrays that returns the new w. `memory` is a dict that is empty at
-            t = 1 and the parameter's own from then on.
+            t = 1 and the parameter's own from then on. One that takes `lr` too is given the optimizer's,
+            which is halved mid-way: a velocity that has lr in it differs then from one that has not.
         steps: how many steps along random gradients.
         plain: whether `make` takes the mapping.
         seed: of weights and gradients.
@@ -75,8 +77,8 @@ def check_optimizer(
     trial = Trial(make, plain, check_count("steps", steps, 2), np.random.default_rng(seed), SHAPES)
     checks: dict[str, Callable[[], Outcome]] = {
         "gradients unchanged": partial(updates.gradients_unchanged, trial),
-        "dtype": partial(updates.dtypes, trial),
         "independent": partial(updates.independent, trial),
+        "dtype": partial(updates.dtypes, trial),
         "formula": partial(updates.formula, trial, formula, tolerance),
         "elementwise": partial(updates.elementwise, trial),
         "learning rate 0": partial(updates.zero_rate, trial),

@@ -121,6 +121,12 @@ def run_checks(
     return report
 
 
+def check_names(tolerance: object, checks: Mapping[str, Check]) -> None:
+    """Refuse, with an ArgumentError, a tolerance for a check that does not exist."""
+    for name in tolerance if isinstance(tolerance, Mapping) else ():
+        check_choice("a check in tolerance", name, checks)
+
+
 def _run(name: str, check: Check) -> Outcome:
     try:
         outcome = check()

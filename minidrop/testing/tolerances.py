@@ -27,6 +27,10 @@ COMPLEX_STEP = 1e-30
 #: A derivative by complex step has rounding errors only: 2^14 of them are enough for nets of some layers.
 COMPLEX = 2.0**14 * EPS
 
+#: A pass in float32 beside the same one in float64: a hundredth, which saturated units and large inputs may
+#: make of a rounding. A path of its own for float32 that is wrong is off by far more.
+FLOAT32 = 2.0**17 * float(np.finfo(np.float32).eps)
+
 #: Two float64 sums of the same products in another order.
 ROUNDING = 2.0**12 * EPS
 

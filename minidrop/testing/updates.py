@@ -1,5 +1,6 @@
 """The checks of one optimizer."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,9 +10,9 @@ from minidrop.errors import MinidropError
 from minidrop.testing.bench import Bench, Host, Make, run
 from minidrop.testing.findings import Findings
 from minidrop.testing.report import Outcome, SkipCheck
-from minidrop.testing.tolerances import PATH
+from minidrop.testing.tolerances import FLOAT32, PATH
 
-Formula = Callable[[Any, Any, dict[str, Any], int], Any]
+Formula = Callable[..., Any]
 
 
 class Trial:
@@ -29,6 +30,10 @@ class Trial:
         # away from 0, so that small steps down a quadratic do not jump over it
         self.start = {n: rng.choice([-1, 1], s) * rng.uniform(0.5, 1.5, s) for n, s in shapes.items()}
         self.path = [{n: rng.standard_normal(s) for n, s in shapes.items()} for _ in range(steps)]
+        for gradients in self.path:
+            for gradient in gradients.values():
+                if gradient.ndim == 2:
+                    gradient[-1, -1] = 0.0  # throughout, as that of a weight behind a unit that is always off
         self.orders = {n: rng.permutation(int(np.prod(s))) for n, s in shapes.items()}
 
     def bench(self, values: Mapping[str, Host] | None = None, dtype: str = "float64") -> Bench:
@@ -55,10 +60,10 @@ def gradients_unchanged(trial: Trial) -> Outcome:
 
 def dtypes(trial: Trial) -> Outcome:
     """Weights keep their dtype, their memory and, in minidrop, the optimizer's slots keep theirs."""
-    found = Findings()
+    found, ends = Findings(FLOAT32), {}
     for dtype in ("float32", "float64"):
         bench = trial.bench(dtype=dtype)
-        run(bench, trial.path)
+        ends[dtype] = run(bench, trial.path)[-1]
         for name, value in bench.values().items():
             moved = bool((value != trial.start[name].astype(dtype)).any())
             found.require(
@@ -67,6 +72,9 @@ def dtypes(trial: Trial) -> Outcome:
             found.require(bool(np.isfinite(value).all()), f"{name} is not finite after {trial.steps} steps")
         for name, slot in (getattr(bench.optimizer, "state", {}) if bench.arena is not None else {}).items():
             found.require(slot.dtype == dtype, f"slot {name} is {slot.dtype} for {dtype} weights")
+    for name, value in ends["float32"].items() if not found.problems else ():
+        scale = float(np.abs(trial.start[name]).max())
+        found.compare(f"{name} in float32", value, ends["float64"][name], "in float64", scale=scale)
     return found.outcome()
 
 
@@ -85,17 +93,21 @@ def independent(trial: Trial) -> Outcome:
 
 
 def formula(trial: Trial, formula: Formula | None, tolerance: float | None) -> Outcome:
-    """Every step is the formula's."""
+    """Every step is the formula's; if that takes the learning rate, also after it was halved mid-way."""
     if formula is None:
         raise SkipCheck("no formula given")
+    takes_rate = "lr" in inspect.signature(formula).parameters
     found, bench = Findings(PATH if tolerance is None else tolerance), trial.bench()
     memories: dict[str, dict[str, Any]] = {name: {} for name in trial.start}
     expected = {name: value.copy() for name, value in trial.start.items()}
     for t, gradients in enumerate(trial.path, 1):
+        if takes_rate and t == trial.steps // 2 + 1:
+            bench.set_lr(bench.lr / 2)
+        rate = {"lr": bench.lr} if takes_rate else {}
         before = bench.values()
         bench.step(gradients)
         for name, w in expected.items():
-            new = np.asarray(formula(w.copy(), gradients[name].copy(), memories[name], t))
+            new = np.asarray(formula(w.copy(), gradients[name].copy(), memories[name], t, **rate))
             change, right = bench.values()[name] - before[name], new - w
             expected[name] = new
             scale = float(np.abs(new).max(initial=0))

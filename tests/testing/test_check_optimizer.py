@@ -168,7 +168,7 @@ class OffByOne(Momentum):
 WRONG = {
     Sign: (momentum_formula, "formula", r"the change of 0\.weight in step 1 at .*\n.*sign turned"),
     Twice: (momentum_formula, "formula", r"in step 1 at"),
-    Nesterov: (momentum_formula, "formula", r"in step 1 at .*\n(.|\n)*12 of 12 elements"),
+    Nesterov: (momentum_formula, "formula", r"in step 1 at .*\n(.|\n)*11 of 12 elements"),
     OffByOne: (adam, "formula", r"the change of 0\.weight in step 1 at"),
     ChangesGradient: (None, "gradients unchanged", r"step 1 changed the gradient of 0\.weight at \(0, 0\)"),
     Shared: (None, "independent", r"0\.weight of one of two optimizers at"),

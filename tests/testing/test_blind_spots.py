@@ -1,0 +1,395 @@
+"""Bugs that only other values, buffers, dtypes, batches or rates show; right layers in unusual places."""
+
+import numpy as np
+import pytest
+
+import minidrop as md
+from minidrop.errors import ArgumentError
+from minidrop.testing import CheckError, check_layer, check_loss, check_optimizer
+
+
+def failures(check, *arguments, **options):
+    """The names of the checks that fail."""
+    with pytest.raises(CheckError) as caught:
+        check(*arguments, **options)
+    return [outcome.check for outcome in caught.value.report.outcomes if outcome.status == "failed"]
+
+
+class Gain(md.Layer):
+    """y = g x, as in the docstring of Layer, whose dx forgets g."""
+
+    def __init__(self, begin):
+        super().__init__()
+        self.gain = md.Parameter((5,), md.Constant(begin), backend=self.backend)
+
+    def own_parameters(self):
+        return {"gain": self.gain}
+
+    def forward(self, x):
+        y = self.gain.value * x
+        self.save(x, output=y)
+        return y
+
+    def backward(self, dy):
+        (x,) = self.saved(dy)
+        self.gain.grad[...] = (x * dy).sum(axis=0)
+        return dy.copy()
+
+
+class Gated(Gain):
+    """y = x + g tanh(x) with the gate closed, whose dx forgets what is behind it."""
+
+    def forward(self, x):
+        y = x + self.gain.value * np.tanh(x)
+        self.save(np.tanh(x), output=y)
+        return y
+
+
+class Bounded:
+    """min(max(x, 0), 6) without the upper bound in the backward pass."""
+
+    def forward(self, x):
+        self.x = x
+        return np.clip(x, 0, 6)
+
+    def backward(self, dy):
+        return dy * (self.x > 0)
+
+
+class AloneDivided(md.Linear):
+    def backward_parameters(self, dy):
+        super().backward_parameters(dy)
+        self.weight.grad[...] /= len(dy)
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.weight.grad[...] *= len(dy)
+        return dx
+
+
+class OneBuffer(md.Layer):
+    """y = tanh(x)², whose backward pass writes over what it saved, if buffers are used again."""
+
+    def forward(self, x):
+        t = self.array("a", x.shape, x.dtype)
+        np.tanh(x, out=t)
+        y = t * t
+        self.save(t, output=y)
+        return y
+
+    def backward(self, dy):
+        (t,) = self.saved(dy)
+        s = self.array("a", t.shape, t.dtype)
+        np.multiply(t, t, out=s)
+        return 2 * dy * t * (1 - s)
+
+
+class OtherInFloat32:
+    def forward(self, x):
+        self.x = x
+        return x * x
+
+    def backward(self, dy):
+        return dy * self.x if dy.dtype == "float32" else 2 * dy * self.x
+
+
+class FirstBatchSize:
+    """y = x - mean(x) over the batch, whose size it keeps from its first one."""
+
+    def __init__(self):
+        self.n = None
+
+    def forward(self, x):
+        self.n = self.n or len(x)
+        return x - x.mean(axis=0)
+
+    def backward(self, dy):
+        return dy - dy.sum(axis=0) / self.n
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "check"),
+    [
+        (Gain(1), {}, "elsewhere"),
+        (Gated(0), {}, "elsewhere"),
+        (Bounded(), {}, "elsewhere"),
+        (AloneDivided(5, 3), {}, "training step"),
+        (md.Sequential(AloneDivided(5, 3), md.Tanh()), {}, "training step"),
+        (OneBuffer(), {}, "training step"),
+        (md.Sequential(md.Linear(5, 3), OneBuffer(), md.Linear(3, 2)), {}, "training step"),
+        (OtherInFloat32(), {}, "dtype"),
+        (FirstBatchSize(), {"skip": "batch additivity"}, "repeatable"),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "forward") else "",
+)
+def test_a_layer_that_is_right_at_first_sight(layer, options, check):
+    assert failures(check_layer, layer, **options) == [check]
+
+
+class Log:
+    def forward(self, x):
+        self.x = x
+        return np.log(x)
+
+    def backward(self, dy):
+        return dy / self.x
+
+
+class Logit(Log):
+    def forward(self, x):
+        if not ((x > 0) & (x < 1)).all():
+            raise ValueError("probabilities must be in (0, 1)")
+        self.x = x
+        return np.log(x / (1 - x))
+
+    def backward(self, dy):
+        return dy / (self.x * (1 - self.x))
+
+
+class Shift:
+    """y = x + b, which needs nothing of forward."""
+
+    def __init__(self):
+        self.b = np.zeros(5)
+
+    def forward(self, x):
+        return x + self.b
+
+    def backward(self, dy):
+        self.db = dy.sum(axis=0)
+        return dy.copy()
+
+
+class SharpSoftmax:
+    def forward(self, x):
+        e = np.exp(100 * (x - x.max(axis=1, keepdims=True)))
+        self.p = e / e.sum(axis=1, keepdims=True)
+        return self.p.copy()
+
+    def backward(self, dy):
+        return 100 * self.p * (dy - (self.p * dy).sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("highest", [16, 255])
+def test_pixels_as_they_are_in_bytes(highest, seed):
+    x = np.random.default_rng(seed).integers(0, highest + 1, (4, 64)).astype(float)
+    assert check_layer(md.Sequential(md.Linear(64, 3), md.Tanh(), seed=seed), x).passed
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_steep_places_of_a_logarithm(seed):
+    assert check_layer(Log(), np.random.default_rng(seed).random((8, 10)), analytic=True).passed
+    assert check_layer(Log(), np.random.default_rng(seed).random((8, 10)), analytic=False).passed
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (md.Sigmoid(), np.full((2, 3), 40.0)),
+        (md.Tanh(), np.full((2, 3), 40.0)),
+        (md.Sequential(md.Linear(3, 3), md.Tanh()), np.array([[1990.0, 3, 1], [2005, 7, 0]])),
+        (SharpSoftmax(), np.random.default_rng(0).standard_normal((4, 5))),
+        (Logit(), np.random.default_rng(0).uniform(0.2, 0.8, (4, 5))),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "forward") else "",
+)
+def test_a_right_layer_in_an_unusual_place_passes(layer, x):
+    assert check_layer(layer, x).passed
+
+
+def test_a_backward_pass_that_needs_nothing_may_have_parameters():
+    report = check_layer(Shift(), parameters={"b": "db"})
+    assert report["backward before forward"].note == "needs nothing of forward"
+
+
+def test_a_place_where_forward_does_not_work_is_left_out():
+    class Root(Gain):
+        def forward(self, x):
+            y = np.sqrt(self.gain.value - 1) + x
+            self.save(output=y)
+            return y
+
+        def backward(self, dy):
+            self.saved(dy)
+            self.gain.grad[...] = dy.sum(axis=0) / (2 * np.sqrt(self.gain.value - 1))
+            return dy.copy()
+
+    assert check_layer(Root(1.05))["elsewhere"].note == "forward is not finite there"
+
+
+def test_a_tolerance_for_no_check_is_refused():
+    with pytest.raises(ArgumentError, match=r"a check in tolerance must be one of .*finite differences"):
+        check_layer(md.ReLU(), tolerance={"finite difference": 1e-3})
+    with pytest.raises(ArgumentError, match="a check in tolerance must be one of "):
+        check_loss(md.SoftmaxCrossEntropy(), tolerance={"linearity of backward": 1e-3})
+
+
+# -- losses ----------------------------------------------------------------------------------------------
+
+
+class CrossEntropy:
+    """The mean over a batch, right as it is here."""
+
+    def softmax(self, z):
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def log(self, z, rows, labels):
+        z = z - z.max(axis=1, keepdims=True)
+        return (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))[rows, labels]
+
+    def forward(self, z, labels):
+        rows = np.arange(len(z))
+        self.p, self.onehot = self.softmax(z), np.eye(z.shape[1], dtype=z.dtype)[labels]
+        return -self.log(z, rows, labels).mean()
+
+    def backward(self):
+        return (self.p - self.onehot) / np.asarray(len(self.p), self.p.dtype)
+
+
+class Clipped(CrossEntropy):
+    def log(self, z, rows, labels):
+        return np.log(np.clip(self.p, 1e-7, 1))[rows, labels]
+
+
+class OneMaximum(CrossEntropy):
+    """Of the whole batch instead of each row: a row far below it is 0 / 0."""
+
+    def softmax(self, z):
+        e = np.exp(z - z.max())
+        return e / e.sum(axis=1, keepdims=True)
+
+
+class FirstLabels(CrossEntropy):
+    kept = None
+
+    def forward(self, z, labels):
+        value = super().forward(z, labels)
+        if self.kept is None:
+            self.kept = self.onehot
+        self.onehot = self.kept[: len(z)]
+        return value
+
+
+class FirstSize(CrossEntropy):
+    size = None
+
+    def backward(self):
+        self.size = self.size or len(self.p)
+        return (self.p - self.onehot) / np.asarray(self.size, self.p.dtype)
+
+
+class TwiceInFloat32(CrossEntropy):
+    def backward(self):
+        return super().backward() * np.asarray(1 + (self.p.dtype == "float32"), self.p.dtype)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("loss", "check"),
+    [
+        (Clipped, "elsewhere"),
+        (OneMaximum, "stability"),
+        (FirstLabels, "repeatable"),
+        (FirstSize, "repeatable"),
+        (TwiceInFloat32, "dtype"),
+    ],
+)
+def test_a_loss_that_is_right_at_first_sight(loss, check, seed):
+    assert check_loss(CrossEntropy(), seed=seed).passed
+    assert check in failures(check_loss, loss(), seed=seed)
+
+
+def test_a_loss_for_each_example_is_told_to_add_up():
+    class Each(CrossEntropy):
+        def forward(self, z, labels):
+            super().forward(z, labels)
+            return z[:, 0]
+
+    with pytest.raises(ArgumentError, match=r"must be one number, got shape \(5,\): add the examples up"):
+        check_loss(Each())
+
+
+# -- optimizers ------------------------------------------------------------------------------------------
+
+
+class Plain:
+    """An optimizer of a stranger; its parameters are {name: (value, grad)}."""
+
+    def __init__(self, parameters):
+        self.parameters, self.lr = parameters, 0.1
+        self.v = {name: np.zeros_like(w) for name, (w, _) in parameters.items()}
+
+    def step(self):
+        for name, (w, g) in self.parameters.items():
+            self.v[name] = np.asarray(0.9, w.dtype) * self.v[name] + g
+            w -= np.asarray(self.lr, w.dtype) * self.v[name]
+
+
+class RateInVelocity(Plain):
+    def step(self):
+        for name, (w, g) in self.parameters.items():
+            self.v[name] = np.asarray(0.9, w.dtype) * self.v[name] - np.asarray(self.lr, w.dtype) * g
+            w += self.v[name]
+
+
+class FirstRate(Plain):
+    kept = None
+
+    def step(self):
+        self.kept = self.lr = self.kept if self.kept is not None else self.lr
+        super().step()
+
+
+class NoEpsilon(Plain):
+    """Adam's direction without ε."""
+
+    def step(self):
+        for name, (w, g) in self.parameters.items():
+            self.v[name] = np.asarray(0.9, w.dtype) * self.v[name] + g * g
+            with np.errstate(all="ignore"):
+                w -= np.asarray(self.lr, w.dtype) * g / np.sqrt(self.v[name])
+
+
+class FasterInFloat32(Plain):
+    def step(self):
+        super().step()
+        for w, g in self.parameters.values():
+            if w.dtype == "float32":
+                w -= g
+
+
+def momentum(w, g, memory, t, lr=0.1):
+    memory["v"] = 0.9 * memory.get("v", 0.0) + g
+    return w - lr * memory["v"]
+
+
+def without_rate(w, g, memory, t):
+    return momentum(w, g, memory, t)
+
+
+@pytest.mark.parametrize(("optimizer", "check"), [(RateInVelocity, "formula"), (FirstRate, "formula")])
+def test_a_rate_that_changes_is_held_to_a_formula_that_takes_it(optimizer, check):
+    assert check_optimizer(Plain, formula=momentum, plain=True).passed
+    assert check_optimizer(RateInVelocity, formula=without_rate, plain=True).passed
+    assert check in failures(check_optimizer, optimizer, formula=momentum, plain=True)
+
+
+@pytest.mark.parametrize("optimizer", [NoEpsilon, FasterInFloat32])
+def test_an_optimizer_that_is_right_at_first_sight(optimizer):
+    assert "dtype" in failures(check_optimizer, optimizer, plain=True)
+
+
+def test_a_formula_that_takes_a_rate_needs_an_optimizer_that_has_one():
+    class Fixed(Plain):
+        def __init__(self, parameters):
+            super().__init__(parameters)
+            self.rate = self.__dict__.pop("lr")
+
+        def step(self):
+            for w, g in self.parameters.values():
+                w -= np.asarray(self.rate, w.dtype) * g
+
+    with pytest.raises(ArgumentError, match="the formula takes lr, but the optimizer has neither"):
+        check_optimizer(Fixed, formula=momentum, plain=True)
