@@ -72,6 +72,30 @@ def test_a_container_with_passes_of_its_own_is_not_fused_away():
     assert blocks(Residual(linear(8, 8))) is None
 
 
+class Scaled(md.Sequential):
+    """g times a chain: it has a parameter too, and so names itself."""
+
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self.g = md.Parameter((1,), md.Constant(2), dtype="float64")
+
+    def own_parameters(self):
+        return {"g": self.g}
+
+    def leaves(self):
+        yield "", self
+        yield from super().leaves()
+
+
+def test_a_container_with_a_parameter_of_its_own_names_itself():
+    model = md.Sequential(Scaled(md.Dropout(0.5, mode="paper"), linear(8, 3)), seed=1)
+    assert list(model.named_parameters()) == ["0.g", "0.1.weight", "0.1.bias"]
+    with pytest.raises(UsageError, match="has a container of your own"):
+        model.mean_network()
+    model.eval()
+    assert not any(layer.training for layer in model.modules())
+
+
 def test_a_sequential_inside_another_is_fused():
     assert step_of(md.Sequential(md.Sequential(linear(8, 5), md.ReLU()), linear(5, 3))).fused
 
@@ -221,8 +245,17 @@ class TwiceAgain(Twice):
     pass
 
 
+class Moments(md.Adam):
+    def update_moments(self, xp, g, m, v):
+        super().update_moments(xp, g, m, v)
+        m[...] = 0
+
+
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
-@pytest.mark.parametrize(("optimizer", "expected"), [(ClippedSGD, 0.9), (Twice, -19.0), (TwiceAgain, -19.0)])
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [(ClippedSGD, 0.9), (Twice, -19.0), (TwiceAgain, -19.0), (Moments, 1.0)],
+)
 def test_kernels_do_not_replace_a_rule_of_ones_own(backend, optimizer, expected):
     layer = md.Linear(1, 1, bias=False, init=md.Constant(1), dtype="float64", backend=backend)
     found = optimizer(layer.parameters(), lr=0.1)

@@ -1,6 +1,6 @@
 """Running an experiment's jobs, side by side, in a folder that remembers what is done.
 
-    FOLDER/plan.json              what is being run; another plan is refused
+    FOLDER/plan.json              what is being run; another plan is refused, but for seeds and data folder
     FOLDER/jobs/KEY/result.json   a finished job: arguments, result, seconds, and the commit and machine
                                   that did it
     FOLDER/jobs/KEY/error.txt     a failed one's traceback; it is tried again the next time
@@ -51,8 +51,7 @@ def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
     if not path.exists():
         if (folder / "results.json").exists():
             raise CheckpointError(
-                f"{folder} has a results.json that is of no run there, and would be lost: choose another "
-                "folder with --out"
+                f"{folder} has a results.json of no run, which would be lost: choose another folder"
             )
         _write(path, wanted)
         return
@@ -62,8 +61,7 @@ def check_plan(experiment: Experiment, plan: Plan, folder: Path) -> None:
     for name, value in wanted.items():
         if name not in ("data_dir", "seeds") and found.get(name) != value:
             raise CheckpointError(
-                f"{folder} holds a run with {name} {found.get(name)}, not {value}: choose another folder "
-                "with --out"
+                f"{folder} holds a run with {name} {found.get(name)}, not {value}: choose another folder"
             )
     if found["seeds"] != plan.seeds:
         _write(path, wanted)

@@ -13,7 +13,7 @@ from minidrop.config import from_dict, resolve
 from minidrop.errors import DivergenceError
 from minidrop.experiments.experiment import Job, Plan, Result
 from minidrop.progress import Report
-from minidrop.run_folder import CHECKPOINT
+from minidrop.run_folder import CHECKPOINT, OUTPUTS
 from minidrop.runs import Run, open_run
 
 #: a plain network: what an experiment does not mention, it does without
@@ -62,7 +62,8 @@ def train(
         run = open_run(path, config, build=make)
     else:
         run = Run(from_dict(config), path, build=make)
-        (path / "config.json").unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
+        for name in ("config.json", *OUTPUTS):  # of a run that has no checkpoint: none yet, or none any more
+            (path / name).unlink(missing_ok=True)
         run.create()
     following = _Following(run, folder / "followed.jsonl", follow)
     diverged, result = None, None

@@ -19,7 +19,7 @@ class Layer:
     and `backward(dy) -> dx`, which gets it back from `saved`. With L the loss, dy is dL/dy and dx is dL/dx,
     in the shapes of y and x. Neither pass changes its argument. What is to be trained is a `Parameter` that
     `own_parameters` names, and its gradient is *written* into `parameter.grad`, not added to it. A container
-    of your own, with layers inside, names them by `leaves`.
+    of your own names the layers inside by `leaves`, and itself as "" if it has parameters too.
 
     >>> import minidrop as md
     >>> from minidrop.testing import check_layer
@@ -108,7 +108,7 @@ class Layer:
         return {}
 
     def modules(self) -> Iterator["Layer"]:
-        """The layer itself, and every one inside."""
+        """The layer itself, and its `leaves`; a container with containers inside adds these."""
         yield self
         for _, leaf in self.leaves():
             if leaf is not self:
@@ -188,8 +188,7 @@ class Layer:
 
     def train(self, training: bool = True) -> None:
         """Behave as in training: drop, add noise."""
-        self.training = training
-        for _, layer in self.leaves():
+        for layer in self.modules():
             layer.training = training
 
     def eval(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from minidrop.backends import Array
 from minidrop.errors import ArrayError, UsageError
+from minidrop.layers.dropconnect import DropConnect
 from minidrop.layers.dropout import Dropout
 from minidrop.layers.layer import Layer, write_gradients
 from minidrop.layers.linear import Linear
@@ -168,4 +169,4 @@ def is_chain(layer: Layer) -> bool:
     """
     if type(layer) is Sequential:
         return all(map(is_chain, layer.layers))
-    return any(leaf is layer for _, leaf in layer.leaves())
+    return type(layer) is DropConnect or [leaf for _, leaf in layer.leaves()] == [layer]

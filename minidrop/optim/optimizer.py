@@ -219,7 +219,7 @@ class Optimizer:
         for kind in cls.__mro__:
             if "formula" in vars(kind):
                 return
-            if {"update", "linear_rule", "project"} & vars(kind).keys():
+            if {"update", "update_moments", "linear_rule", "project"} & vars(kind).keys():
                 cls.formula = Optimizer.formula  # type: ignore[method-assign]
                 return
 

@@ -150,7 +150,10 @@ def in_training(ctx: Context) -> Outcome:
     found, fresh = Findings(ctx.tolerance("training step", ROUNDING), ctx.batch), ctx.subject.copy()
     fresh.layer.reuse_buffers(True)
     for x, dy in (_others(ctx), (ctx.x, ctx.dy)):
-        done = ctx.run(x, dy)
+        try:
+            done = ctx.run(x, dy)
+        except Exception:  # it refuses that x
+            continue
         found.compare(
             "y in a buffer used again", fresh.forward(ctx.copy(x)), done.y, "a new array", scale=ctx.floor
         )
@@ -159,6 +162,8 @@ def in_training(ctx: Context) -> Outcome:
             what = f"{gradient_name(name)}, with buffers used again,"
             found.compare(what, now[name], gradient, "new arrays", scale=ctx.floor)
         fresh.forward(ctx.copy(x))
+        for gradient in fresh.gradients().values():
+            gradient[...] = np.nan  # so that one that is not written shows
         write_gradients(fresh.layer, ctx.copy(dy))
         for name, gradient in fresh.gradients().items():
             what = f"{gradient_name(name)} by {type(fresh.layer).__name__}.backward_parameters"
@@ -220,8 +225,8 @@ def memory(ctx: Context) -> Outcome:
 
 def dtypes(ctx: Context) -> Outcome:
     """float32 in, float32 out, gradients included, with the values of float64; float64 likewise."""
-    found = Findings(max(FLOAT32, ctx.tolerance("dtype", FLOAT32)), ctx.batch)
-    x, dy = ctx.x.astype("float32"), ctx.dy.astype("float32")
+    found = Findings(ctx.tolerance("dtype", FLOAT32, at_least=True), ctx.batch)
+    x, dy = ctx.x_smooth.astype("float32"), ctx.dy.astype("float32")
     exact = ctx.run(x.astype("float64"), dy.astype("float64"), ctx.original.cast("float64"))
     for dtype in ("float32", "float64"):
         cast = ctx.original.cast(dtype)
@@ -232,12 +237,15 @@ def dtypes(ctx: Context) -> Outcome:
             fine = getattr(array, "dtype", None) == dtype
             is_now = getattr(array, "dtype", type(array).__name__)
             found.require(fine, f"{what} is {is_now} for {dtype} x and dy{named}")
-        if dtype == "float32":
-            found.compare("y in float32", done.y, exact.y, "in float64")
-            for name, gradient in done.gradients.items():
-                if gradient is not None and host(gradient).shape == host(exact.gradients[name]).shape:
-                    what = f"{gradient_name(name)} in float32"
-                    found.compare(what, gradient, exact.gradients[name], "in float64", scale=ctx.floor)
+        if dtype == "float32" and ctx.original.freeze is None:  # random numbers may be others in float32
+            pairs = {"y": (done.y, exact.y)} | {
+                gradient_name(n): (g, exact.gradients[n]) for n, g in done.gradients.items() if g is not None
+            }
+            for what, (got, right) in pairs.items():
+                if host(got).shape == host(right).shape:
+                    fits = np.abs(host(right)) < np.finfo("float32").max
+                    scale = 0.0 if what == "y" else ctx.floor
+                    found.compare(f"{what} in float32", got, right, "in float64", scale=scale, valid=fits)
     return found.outcome()
 
 

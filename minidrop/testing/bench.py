@@ -78,14 +78,12 @@ class Bench:
         return False
 
     @property
-    def lr(self) -> float:
-        """The learning rate; ArgumentError if there is none."""
+    def lr(self) -> float | None:
+        """The learning rate, if there is one."""
         for name in ("lr", "learning_rate"):
             if hasattr(self.optimizer, name):
                 return float(getattr(self.optimizer, name))
-        raise ArgumentError(
-            "the formula takes lr, but the optimizer has neither lr nor learning_rate to halve mid-way"
-        )
+        return None
 
     def without_projections(self) -> "Bench":
         """Itself, without what acts on whole rows."""

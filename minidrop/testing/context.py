@@ -75,11 +75,12 @@ class Context:
         self.dy = self.xp.asarray(rng.standard_normal(y.shape))
         self.batch = len(self.x)
 
-    def tolerance(self, check: str, default: float) -> float:
-        """What the caller said, or else the default."""
+    def tolerance(self, check: str, default: float, *, at_least: bool = False) -> float:
+        """What the caller said, or else the default; for all checks at once no less than that, if so said."""
         if isinstance(self.override, Mapping):
             return float(self.override.get(check, default))
-        return default if self.override is None else float(self.override)
+        given = default if self.override is None else float(self.override)
+        return max(default, given) if at_least else given
 
     def generator(self) -> np.random.Generator:
         """What a check draws from: the same for each, so that none depends on which others ran."""

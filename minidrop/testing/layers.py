@@ -62,7 +62,8 @@ def check_layer(
         seed: of everything that is drawn here.
         skip: names of checks to leave out.
         analytic: whether complex step must (True) or must not (False) be used; found out unless given.
-        tolerance: a largest relative error in place of every check's own, or a mapping from checks to them.
+        tolerance: a largest relative error in place of every check's own (of dtype's if it is larger), or a
+            mapping from checks to them.
 
     Returns:
         A report; `str` of it is a table.

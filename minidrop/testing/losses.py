@@ -186,7 +186,7 @@ def _repeatable(ctx: Context, loss: Any, labels: Array) -> Outcome:
 
 
 def _dtypes(ctx: Context, loss: Any, labels: Array) -> Outcome:
-    found = Findings(max(FLOAT32, ctx.tolerance("dtype", FLOAT32)), ctx.batch)
+    found = Findings(ctx.tolerance("dtype", FLOAT32, at_least=True), ctx.batch)
     results = {}
     for dtype in ("float32", "float64"):
         z = ctx.x.astype("float32").astype(dtype)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidrop.errors import MinidropError
+from minidrop.errors import ArgumentError, MinidropError
 from minidrop.testing.bench import Bench, Host, Make, run
 from minidrop.testing.findings import Findings
 from minidrop.testing.report import Outcome, SkipCheck
@@ -96,13 +96,16 @@ def formula(trial: Trial, formula: Formula | None, tolerance: float | None) -> O
     """Every step is the formula's; if that takes the learning rate, also after it was halved mid-way."""
     if formula is None:
         raise SkipCheck("no formula given")
-    takes_rate = "lr" in inspect.signature(formula).parameters
     found, bench = Findings(PATH if tolerance is None else tolerance), trial.bench()
+    taken = inspect.signature(formula).parameters.get("lr")
+    takes_rate = taken is not None and bench.lr is not None
+    if taken is not None and not takes_rate and taken.default is taken.empty:
+        raise ArgumentError("the formula takes lr, but the optimizer has neither lr nor learning_rate")
     memories: dict[str, dict[str, Any]] = {name: {} for name in trial.start}
     expected = {name: value.copy() for name, value in trial.start.items()}
     for t, gradients in enumerate(trial.path, 1):
         if takes_rate and t == trial.steps // 2 + 1:
-            bench.set_lr(bench.lr / 2)
+            bench.set_lr((bench.lr or 0.0) / 2)
         rate = {"lr": bench.lr} if takes_rate else {}
         before = bench.values()
         bench.step(gradients)

@@ -145,7 +145,7 @@ def test_more_seeds_run_those_that_are_new_and_fewer_lose_none(tmp_path):
 
 def test_results_of_something_else_are_not_written_over(tmp_path):
     (tmp_path / "results.json").write_text("precious")
-    with pytest.raises(CheckpointError, match=r"has a results.json that is of no run there"):
+    with pytest.raises(CheckpointError, match=r"has a results.json of no run"):
         reproduce(made_up.squares(), Plan(), tmp_path)
     assert (tmp_path / "results.json").read_text() == "precious"
     assert not (tmp_path / "plan.json").exists()

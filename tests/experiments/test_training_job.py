@@ -4,6 +4,7 @@ import pytest
 
 from minidrop.errors import ArgumentError, CheckpointError, Interrupted
 from minidrop.experiments import Plan, training_job
+from minidrop.experiments.notebook import tidy
 from minidrop.experiments.training_job import curve, last, train, training
 
 SMALL = {"dataset": "digits", "layers": "64-8-10", "epochs": 3, "lr": 0.1, "batch_size": 200}
@@ -69,6 +70,13 @@ def test_a_killed_training_does_not_go_on_by_another_configuration(tmp_path):
         train(tmp_path, **training(Plan(), "a", SMALL, follow=follow).arguments)
     with pytest.raises(CheckpointError, match=r"is a run with lr 0.1; it cannot go on with 0.2"):
         train(tmp_path, **training(Plan(), "a", SMALL | {"lr": 0.2}, follow=follow).arguments)
+
+
+def test_a_training_that_was_tidied_can_be_run_again(tmp_path):
+    job = tidy(training(Plan(), "a", SMALL))
+    first = job.work(tmp_path, **job.arguments)
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert without(job.work(tmp_path, **job.arguments)) == without(first)
 
 
 def test_a_diverged_training_is_a_result(tmp_path):

@@ -67,6 +67,17 @@ class AloneDivided(md.Linear):
         return dx
 
 
+class AloneLost(Gain):
+    """A right backward pass, beside one for the parameters alone that writes nothing."""
+
+    def backward(self, dy):
+        super().backward(dy)
+        return self.gain.value * dy
+
+    def backward_parameters(self, dy):
+        pass
+
+
 class OneBuffer(md.Layer):
     """y = tanh(x)², whose backward pass writes over what it saved, if buffers are used again."""
 
@@ -114,6 +125,7 @@ class FirstBatchSize:
         (Gated(0), {}, "elsewhere"),
         (Bounded(), {}, "elsewhere"),
         (AloneDivided(5, 3), {}, "training step"),
+        (AloneLost(1), {}, "training step"),
         (md.Sequential(AloneDivided(5, 3), md.Tanh()), {}, "training step"),
         (OneBuffer(), {}, "training step"),
         (md.Sequential(md.Linear(5, 3), OneBuffer(), md.Linear(3, 2)), {}, "training step"),
@@ -144,6 +156,52 @@ class Logit(Log):
 
     def backward(self, dy):
         return dy / (self.x * (1 - self.x))
+
+
+class Rows(md.Layer):
+    """y = x² of rows that sum to 1."""
+
+    def forward(self, x):
+        if abs(x.sum(axis=1) - 1).max(initial=0) > 1e-3:
+            raise ValueError("rows must sum to 1")
+        y = x * x
+        self.save(x, output=y)
+        return y
+
+    def backward(self, dy):
+        (x,) = self.saved(dy)
+        return 2 * x * dy
+
+
+class Clip:
+    def forward(self, x):
+        self.x = x
+        return np.clip(x, -0.3, 0.3)
+
+    def backward(self, dy):
+        return dy * (abs(self.x) <= 0.3)
+
+
+class Exp:
+    def forward(self, x):
+        with np.errstate(over="ignore"):
+            self.y = np.exp(x)
+        return self.y.copy()
+
+    def backward(self, dy):
+        return dy * self.y
+
+
+class NoiseByDtype:
+    def reseed(self):
+        self.rng = np.random.default_rng(0)
+
+    def forward(self, x):
+        self.keep = self.rng.random(x.shape, dtype=x.dtype) < 0.5
+        return x * self.keep
+
+    def backward(self, dy):
+        return dy * self.keep
 
 
 class Shift:
@@ -191,11 +249,18 @@ def test_steep_places_of_a_logarithm(seed):
         (md.Sequential(md.Linear(3, 3), md.Tanh()), np.array([[1990.0, 3, 1], [2005, 7, 0]])),
         (SharpSoftmax(), np.random.default_rng(0).standard_normal((4, 5))),
         (Logit(), np.random.default_rng(0).uniform(0.2, 0.8, (4, 5))),
+        (Rows(), np.random.default_rng(0).dirichlet(np.ones(5), 4)),
+        (Clip(), np.random.default_rng(0).choice([-0.3, 0.1, 0.3], (4, 3))),
+        (Exp(), np.full((2, 3), 100.0)),
     ],
     ids=lambda value: type(value).__name__ if hasattr(value, "forward") else "",
 )
 def test_a_right_layer_in_an_unusual_place_passes(layer, x):
     assert check_layer(layer, x).passed
+
+
+def test_random_numbers_may_be_others_in_float32():
+    assert check_layer(NoiseByDtype(), freeze=lambda layer: layer.reseed()).passed
 
 
 def test_a_backward_pass_that_needs_nothing_may_have_parameters():
@@ -391,5 +456,12 @@ def test_a_formula_that_takes_a_rate_needs_an_optimizer_that_has_one():
             for w, g in self.parameters.values():
                 w -= np.asarray(self.rate, w.dtype) * g
 
+    def takes_rate(w, g, memory, t, lr):
+        return w - lr * g
+
+    def has_rate(w, g, memory, t, lr=0.1):
+        return w - lr * g
+
     with pytest.raises(ArgumentError, match="the formula takes lr, but the optimizer has neither"):
-        check_optimizer(Fixed, formula=momentum, plain=True)
+        check_optimizer(Fixed, formula=takes_rate, plain=True)
+    assert check_optimizer(Fixed, formula=has_rate, plain=True).passed
