@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import Any
 
 from minidrop.experiments.experiment import Drawing, Experiment, Findings, Job, Plan, Result, Table
-from minidrop.experiments.figures import COLOURS, band, label, panels
+from minidrop.experiments.figures import COLOURS, label, panels
 from minidrop.experiments.notebook import LOOP, NETS, logarithmic, runs_of, tidy
 from minidrop.experiments.notebook_loop import compare_by_hand, machinery
 from minidrop.experiments.notebook_split import differences, judging, on_the_last
@@ -177,9 +177,8 @@ def draw(runs: Mapping[str, Sequence[Sequence[Sequence[float]]]]) -> list[Drawin
     for axes, i in ((single[0], 0), (pair[0], 1), (pair[1], 2)):
         for colour, marker, (net, documents) in zip(COLOURS, "oD", PUBLISHED.items(), strict=False):
             name = NETS[net][0]
-            if runs[net]:
-                curves = [run[i] for run in runs[net]]
-                band(axes, range(1, len(curves[0]) + 1), curves, name, colour)
+            for n, run in enumerate(runs[net]):  # two runs have no band worth the name
+                axes.plot(range(1, len(run[i]) + 1), run[i], color=colour, label=None if n else name)
             for n, rows in enumerate(documents):
                 values = [row[i] for row in rows]
                 style = {"color": colour, "marker": marker, "markersize": 5, "alpha": 0.6}
@@ -192,7 +191,9 @@ def draw(runs: Mapping[str, Sequence[Sequence[Sequence[float]]]]) -> list[Drawin
         y = "mean cross-entropy" if i == 1 else ""
         label(axes, "epoch", y, f'{name.capitalize()}, printed as "{printed}"', epochs=True, legend=i == 1)
     return [
-        Drawing("accuracy", "Validation accuracy by epoch; markers are the document's runs.", accuracy),
+        Drawing(
+            "accuracy", "Validation accuracy by epoch; lines are our runs, markers the document's.", accuracy
+        ),
         Drawing("losses", "The two losses, which the document prints under each other's heading.", losses),
     ]
 
