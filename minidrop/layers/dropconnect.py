@@ -149,6 +149,12 @@ class DropConnect(DropProb, StochasticLayer):
         keep, step, examples = self._drawn
         return self.backend.xp.stack([self._example_keep(keep, step, i).copy() for i in range(examples)])
 
+    def set_step(self, step: int) -> None:
+        """Let the next training pass draw the randomness of `step`."""
+        super().set_step(step)
+        if self.activation is not None:
+            self.activation.set_step(step)
+
     def own_parameters(self) -> dict[str, Parameter]:
         """Weight and, if there is one, bias."""
         return self.linear.own_parameters()

@@ -202,8 +202,9 @@ class Layer:
 
     def set_step(self, step: int) -> None:
         """Let the next forward pass draw the randomness of training step `step`."""
-        for layer in list(self.modules())[1:]:
-            layer.set_step(step)
+        for _, leaf in self.leaves():
+            if leaf is not self:
+                leaf.set_step(step)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -80,7 +80,6 @@ class StochasticLayer(Layer):
 
     def set_step(self, step: int) -> None:
         """Let the next training pass draw the randomness of `step`."""
-        super().set_step(step)
         self.step = check_count("step", step, 0)
 
     @property

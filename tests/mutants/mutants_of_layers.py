@@ -104,7 +104,7 @@ LAYER_MUTANTS = [
     bug(
         "a container's masks are those of any step",
         "minidrop.layers.layer:Layer.set_step",
-        "layer.set_step(step)",
+        "leaf.set_step(step)",
         "pass",
         "seeds in a container",
     ),

@@ -67,8 +67,8 @@ SLIP_MUTANTS = [
     Mutant(
         "001: the probability of keeping for that of dropping",
         "minidrop.layers.dropout:Dropout.__init__",
-        "DropRate.of(drop_prob)",
-        "DropRate.of(1 - drop_prob)",
+        "self.drop_prob = drop_prob",
+        "self.drop_prob = 1 - drop_prob",
         "keep rate 0.9",
     ),
     Mutant(
