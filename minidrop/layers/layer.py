@@ -182,8 +182,9 @@ class Layer:
         for slot, parameter in enumerate(self._own().values()):
             parameter.stream, parameter.slot = Stream(seed, Purpose.WEIGHTS, index), slot
         index += 1
-        for layer in list(self.modules())[1:]:
-            index = layer.seed(seed, index)
+        for _, leaf in self.leaves():
+            if leaf is not self:
+                index = leaf.seed(seed, index)
         return index
 
     def train(self, training: bool = True) -> None:

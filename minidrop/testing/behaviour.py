@@ -119,12 +119,11 @@ def declared(ctx: Context) -> Outcome:
 def repeatable(ctx: Context) -> Outcome:
     """The same passes again give the same bits, also after passes over something else."""
     found, fresh = Findings(), ctx.subject.copy()
-    other_x, other_dy = _others(ctx)
     first = _copied(ctx, fresh, ctx.x, ctx.dy)
     second = _copied(ctx, fresh, ctx.x, ctx.dy)
     for name in first:
         _same(ctx, found, name, second[name], first[name], "when both passes run again")
-    passes = {"another x": (other_x, other_dy)}
+    passes = {"another x": _others(ctx)}
     if len(ctx.dy) == ctx.batch > 1:
         passes["a larger batch"] = ctx.x[:-1], ctx.dy[:-1]
     for what, (x, dy) in passes.items():

@@ -77,11 +77,8 @@ def elsewhere(ctx: Context, larger: float) -> Outcome:
 
     A gain of 1, a gate of 0 or an x below a bound says nothing of what multiplies by it or is cut off there.
     """
-    found, subject, rng = (
-        Findings(ctx.tolerance("elsewhere", CENTRAL), ctx.batch),
-        ctx.subject.copy(),
-        ctx.generator(),
-    )
+    found = Findings(ctx.tolerance("elsewhere", CENTRAL), ctx.batch)
+    subject, rng = ctx.subject.copy(), ctx.generator()
     for value in subject.values().values():
         amount = ctx.xp.asarray(rng.choice([-0.1, 0.1], value.shape))
         value[...] += amount * ctx.xp.where(value == 0, 1, value)

@@ -97,8 +97,8 @@ LAYER_MUTANTS = [
     bug(
         "the layers in a container begin alike",
         "minidrop.layers.layer:Layer.seed",
-        "index = layer.seed(seed, index)",
-        "layer.seed(seed, index)",
+        "index = leaf.seed(seed, index)",
+        "leaf.seed(seed, index)",
         "seeds in a container",
     ),
     bug(
